@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one interface between what decides (API, ipvsadm, health, reconciler) and what moves packets.
+
+import type {
+  ConnectionSnapshot,
+  Counters,
+  Rates,
+  ServerKey,
+  ServerOptions,
+  ServiceKey,
+  ServiceOptions,
+  ServiceSnapshot,
+  Timeouts,
+} from '../lvs/model.ts';
+
+/** One change of the desired state. A refused change throws LvsError and leaves everything as it was. */
+export type Change =
+  | { readonly type: 'add-service'; readonly service: ServiceKey; readonly options: ServiceOptions }
+  | { readonly type: 'edit-service'; readonly service: ServiceKey; readonly options: ServiceOptions }
+  | { readonly type: 'delete-service'; readonly service: ServiceKey }
+  | { readonly type: 'flush' }
+  | {
+      readonly type: 'add-server';
+      readonly service: ServiceKey;
+      readonly server: ServerKey;
+      readonly options: ServerOptions;
+    }
+  | {
+      readonly type: 'edit-server';
+      readonly service: ServiceKey;
+      readonly server: ServerKey;
+      readonly options: ServerOptions;
+    }
+  | { readonly type: 'delete-server'; readonly service: ServiceKey; readonly server: ServerKey }
+  | { readonly type: 'zero'; readonly service?: ServiceKey }
+  /** A value of 0 leaves that timeout as it is. */
+  | { readonly type: 'set-timeouts'; readonly timeouts: Timeouts };
+
+/** Device as the data plane uses it. */
+export interface LinkSnapshot {
+  readonly name: string;
+  /** `native` or `generic` XDP; `memory` in tests. */
+  readonly mode: string;
+  readonly queues: number;
+  readonly rxPackets: number;
+  readonly txPackets: number;
+}
+
+export interface DataPlaneSnapshot {
+  /** Size of the connection table as the listing's first line shows it. */
+  readonly tableSize: number;
+  /** Services in the director's own order (`--nosort`). */
+  readonly services: readonly ServiceSnapshot[];
+  readonly totals: { readonly counters: Counters; readonly rates: Rates };
+  readonly timeouts: Timeouts;
+  /** Entries in the connection table now, and the most it will hold. */
+  readonly connections: { readonly current: number; readonly maximum: number };
+  /** Packets by verdict, drops by reason: name → count. */
+  readonly verdicts: Readonly<Record<string, number>>;
+  readonly links: readonly LinkSnapshot[];
+}
+
+/** A page of the connection table; pass `next` back for the following page, -1 ends. */
+export interface ConnectionPage {
+  readonly entries: readonly ConnectionSnapshot[];
+  readonly next: number;
+}
+
+export interface DataPlane {
+  /** Name for status and labs: `engine (af-xdp native)`. */
+  describe(): string;
+  apply(change: Change): Promise<void>;
+  snapshot(): Promise<DataPlaneSnapshot>;
+  connections(cursor: number): Promise<ConnectionPage>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// The words in which everybody speaks of a director: virtual services, real servers, their counters, connections.
+// Plain data, JSON-safe, the same in the director, the data planes, the API, ipvsadm and the configuration.
+
+import type { Address, Family } from '../packet/address.ts';
+
+export type Protocol = 'tcp' | 'udp' | 'sctp';
+
+/** How packets reach a real server; ipvsadm prints Masq, Route, Tunnel, Masq (fullnat) and Local for them. */
+export type ForwardingMethod = 'nat' | 'dr' | 'tun' | 'fullnat' | 'local';
+
+/** What tells one virtual service from another. Port 0 stands for every port of the address. */
+export type ServiceKey =
+  | { readonly kind: 'address'; readonly protocol: Protocol; readonly address: Address; readonly port: number }
+  | { readonly kind: 'fwmark'; readonly mark: number; readonly family: Family };
+
+export type SchedulerFlag = 'flag-1' | 'flag-2' | 'flag-3';
+
+export interface Persistence {
+  /** Life of a template in seconds, 1 … 2678400. */
+  readonly timeoutSeconds: number;
+  /** Leading bits of the client address that count: 0 … 32 or 128. */
+  readonly prefixLength: number;
+  /** Persistence engine, `sip` or none. */
+  readonly engine?: string;
+}
+
+/** What a user sets on a virtual service. */
+export interface ServiceOptions {
+  readonly scheduler: string;
+  /** Scheduler flags by number; `sh-fallback` and `mh-fallback` are flag-1, `sh-port` and `mh-port` flag-2. */
+  readonly schedulerFlags: readonly SchedulerFlag[];
+  readonly persistence?: Persistence;
+  /** One-packet scheduling (UDP): no connection is remembered. */
+  readonly onePacket: boolean;
+}
+
+/** What tells one real server of a service from another. */
+export interface ServerKey {
+  readonly address: Address;
+  readonly port: number;
+}
+
+export type TunnelOptions =
+  | { readonly type: 'ipip' }
+  | { readonly type: 'gue'; readonly port: number; readonly checksum: 'none' | 'csum' | 'remcsum' }
+  | { readonly type: 'gre'; readonly checksum: 'none' | 'csum' };
+
+/** What a user sets on a real server. */
+export interface ServerOptions {
+  readonly method: ForwardingMethod;
+  /** 0 … 2147483647; 0 means quiesced: no new connections. */
+  readonly weight: number;
+  /** Connections at which the server counts as overloaded, 0 for never. */
+  readonly upperThreshold: number;
+  /** Connections at which an overloaded server is taken back, 0 for three quarters of the upper threshold. */
+  readonly lowerThreshold: number;
+  /** Present when the method is `tun`. */
+  readonly tunnel?: TunnelOptions;
+}
+
+/** Totals since the start or the last zeroing; bytes count the IP packet, headers included. */
+export interface Counters {
+  readonly connections: number;
+  readonly inPackets: number;
+  readonly outPackets: number;
+  readonly inBytes: number;
+  readonly outBytes: number;
+}
+
+/** Smoothed rates per second, in the order of {@link Counters}. */
+export interface Rates {
+  readonly connections: number;
+  readonly inPackets: number;
+  readonly outPackets: number;
+  readonly inBytes: number;
+  readonly outBytes: number;
+}
+
+export interface ServerSnapshot extends ServerKey, ServerOptions {
+  readonly activeConnections: number;
+  readonly inactiveConnections: number;
+  readonly persistentConnections: number;
+  readonly counters: Counters;
+  readonly rates: Rates;
+}
+
+export interface ServiceSnapshot extends ServiceOptions {
+  readonly key: ServiceKey;
+  readonly counters: Counters;
+  readonly rates: Rates;
+  /** In the kernel's order: the newest first. */
+  readonly servers: readonly ServerSnapshot[];
+}
+
+/** Timeouts that `ipvsadm --set` changes, in seconds. */
+export interface Timeouts {
+  readonly tcp: number;
+  readonly tcpFin: number;
+  readonly udp: number;
+}
+
+/** One entry of the connection table as `ipvsadm -Lc` shows it. */
+export interface ConnectionSnapshot {
+  /** `ip` for the templates of a firewall-mark service. */
+  readonly protocol: Protocol | 'ip';
+  /** Whole seconds until the entry expires. */
+  readonly expiresSeconds: number;
+  /** Name of the state as listed: `ESTABLISHED`, `UDP`, `NONE` … */
+  readonly state: string;
+  readonly client: ServerKey;
+  readonly virtual: ServerKey;
+  readonly destination: ServerKey;
+  readonly persistenceEngine?: { readonly name: string; readonly data: string };
+}
+
+/**
+ * Errno names under which the director refuses a change; ipvsadm turns them into the kernel's texts.
+ * `EOPNOTSUPP` carries a message that says which feature is missing.
+ */
+export type LvsErrorCode =
+  | 'EEXIST'
+  | 'ENOENT'
+  | 'ESRCH'
+  | 'EINVAL'
+  | 'ERANGE'
+  | 'ENOMEM'
+  | 'EAFNOSUPPORT'
+  | 'EOPNOTSUPP';
+
+/** A change that the director refuses; nothing of it was applied. */
+export class LvsError extends Error {
+  readonly code: LvsErrorCode;
+
+  constructor(code: LvsErrorCode, message: string) {
+    super(message);
+    this.name = 'LvsError';
+    this.code = code;
+  }
+}
