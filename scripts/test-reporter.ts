@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A reporter for node's test runner, used by scripts/test.ts: shows what the `spec` reporter shows, without its table of
-// every file's coverage, and leaves the totals, the skipped tests and the coverage of src/ as JSON in the file that
-// the environment variable REPORT_FILE_VARIABLE names.
+// A reporter for node's test runner, used by scripts/test.ts: shows what the `spec` reporter shows, and leaves
+// the totals and the skipped tests as JSON in the file that the environment variable REPORT_FILE_VARIABLE names.
 
 import { writeFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
@@ -13,25 +12,15 @@ export const REPORT_FILE_VARIABLE = 'BALLAST_TEST_REPORT';
 export const TOTALS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo', 'duration_ms'] as const;
 export type Totals = Record<(typeof TOTALS)[number], number>;
 
-export interface Coverage {
-  /** Path of the compiled file. */
-  readonly path: string;
-  readonly lines: number;
-  readonly coveredLines: number;
-  readonly branches: number;
-  readonly coveredBranches: number;
-}
-
 /** What one run of the test runner came to. */
 export interface RunReport {
   readonly totals: Totals;
   readonly skipped: { readonly name: string; readonly reason: string }[];
-  readonly coverage: Coverage[];
 }
 
 // biome-ignore lint/style/noDefaultExport: node's test runner takes a reporter as the default export of its module
 export default async function* report(events: AsyncIterable<TestEvent>): AsyncGenerator<string, void> {
-  const result: RunReport = { totals: noTotals(), skipped: [], coverage: [] };
+  const result: RunReport = { totals: noTotals(), skipped: [] };
   yield* Readable.from(note(events, result), { objectMode: true }).pipe(new Spec());
   const file = process.env[REPORT_FILE_VARIABLE];
   if (file !== undefined) writeFileSync(file, JSON.stringify(result));
@@ -42,13 +31,9 @@ export function noTotals(): Totals {
   return { tests: 0, suites: 0, pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0, duration_ms: 0 };
 }
 
-/** Passes the events on, all but coverage, and writes down what counts. */
+/** Passes the events on and writes down what counts. */
 async function* note(events: AsyncIterable<TestEvent>, result: RunReport): AsyncGenerator<TestEvent> {
   for await (const event of events) {
-    if (event.type === 'test:coverage') {
-      noteCoverage(event.data.summary.files, result.coverage);
-      continue;
-    }
     if (event.type === 'test:pass' && event.data.skip !== undefined) {
       const reason =
         typeof event.data.skip === 'string' && event.data.skip !== '' ? event.data.skip : 'no reason given';
@@ -63,19 +48,4 @@ function noteTotal(message: string, totals: Totals): void {
   const [name, value, ...rest] = message.split(' ');
   const known = TOTALS.find((total) => total === name);
   if (known !== undefined && rest.length === 0 && Number.isFinite(Number(value))) totals[known] = Number(value);
-}
-
-type CoveredFile = Extract<TestEvent, { type: 'test:coverage' }>['data']['summary']['files'][number];
-
-function noteCoverage(files: readonly CoveredFile[], into: Coverage[]): void {
-  for (const file of files) {
-    if (!/\/src\//.test(file.path) || file.path.endsWith('.test.js') || file.path.endsWith('.test.ts')) continue;
-    into.push({
-      path: file.path,
-      lines: file.totalLineCount,
-      coveredLines: file.coveredLineCount,
-      branches: file.totalBranchCount,
-      coveredBranches: file.coveredBranchCount,
-    });
-  }
 }

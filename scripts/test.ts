@@ -8,9 +8,10 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
+import { type FileCoverage, readCoverage } from './coverage.ts';
 import { installPrograms } from './debian.ts';
 import { TEST_PROGRAMS } from './packages.ts';
-import { type Coverage, noTotals, REPORT_FILE_VARIABLE, type RunReport, TOTALS } from './test-reporter.ts';
+import { noTotals, REPORT_FILE_VARIABLE, type RunReport, TOTALS } from './test-reporter.ts';
 
 const OUT = resolve(import.meta.dirname, '..');
 const NETNS = join('test', 'netns');
@@ -35,9 +36,15 @@ async function main(words: readonly string[]): Promise<number> {
   const units = files.filter((file) => !isNetns(file));
   const netns = files.filter(isNetns);
   const runs: Run[] = [];
-  const coverage = words.length === 0 ? ['--experimental-test-coverage'] : [];
-  if (units.length > 0) runs.push(await runTests(units, availableParallelism(), coverage));
-  if (netns.length > 0) runs.push(await runTests(netns, 1, []));
+  const coverageFolder = mkdtempSync(join(tmpdir(), 'ballast-coverage-'));
+  try {
+    if (units.length > 0)
+      runs.push(await runTests(units, availableParallelism(), { NODE_V8_COVERAGE: coverageFolder }));
+    if (netns.length > 0) runs.push(await runTests(netns, 1, {}));
+    if (words.length === 0) sayCoverage(readCoverage(coverageFolder, sourceModules()));
+  } finally {
+    rmSync(coverageFolder, { recursive: true, force: true });
+  }
   return close(runs);
 }
 
@@ -49,7 +56,15 @@ function testFiles(): string[] {
     .sort();
 }
 
-async function runTests(files: readonly string[], concurrency: number, flags: readonly string[]): Promise<Run> {
+/** Compiled modules of src/ that still have their source, without the tests. */
+function sourceModules(): string[] {
+  return readdirSync(join(OUT, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.js') && !path.endsWith('.test.js'))
+    .filter((path) => existsSync(join('src', path.replace(/\.js$/, '.ts'))))
+    .map((path) => join(OUT, 'src', path));
+}
+
+async function runTests(files: readonly string[], concurrency: number, variables: NodeJS.ProcessEnv): Promise<Run> {
   const folder = mkdtempSync(join(tmpdir(), 'ballast-test-'));
   const reportFile = join(folder, 'report.json');
   const args = [
@@ -59,11 +74,10 @@ async function runTests(files: readonly string[], concurrency: number, flags: re
     `--test-timeout=${TEST_TIMEOUT_MS}`,
     `--test-reporter=${join(import.meta.dirname, 'test-reporter.js')}`,
     '--test-reporter-destination=stdout',
-    ...flags,
     ...files,
   ];
   try {
-    const status = await runNode(args, { ...process.env, [REPORT_FILE_VARIABLE]: reportFile });
+    const status = await runNode(args, { ...process.env, ...variables, [REPORT_FILE_VARIABLE]: reportFile });
     const report = existsSync(reportFile) ? (JSON.parse(readFileSync(reportFile, 'utf8')) as RunReport) : undefined;
     return { status, report };
   } finally {
@@ -83,7 +97,6 @@ function runNode(args: readonly string[], env: NodeJS.ProcessEnv): Promise<numbe
 function close(runs: readonly Run[]): number {
   const totals = noTotals();
   for (const run of runs) for (const name of TOTALS) totals[name] += run.report?.totals[name] ?? 0;
-  sayCoverage(runs.flatMap((run) => run.report?.coverage ?? []));
   const skipped = runs.flatMap((run) => run.report?.skipped ?? []);
   saySkipped(skipped);
   say('');
@@ -105,28 +118,27 @@ function saySkipped(skipped: RunReport['skipped']): void {
   for (const [reason, count] of counts) say(`  ${String(count).padStart(4)}  ${reason}`);
 }
 
-/** One line for each folder of src/: how much of its lines and branches the unit tests ran. */
-function sayCoverage(files: readonly Coverage[]): void {
-  if (files.length === 0) return;
-  const folders = new Map<string, Coverage[]>();
+/** One line for each folder of src/: how much of its lines and functions the unit tests ran. */
+function sayCoverage(files: readonly FileCoverage[]): void {
+  const folders = new Map<string, FileCoverage[]>();
   for (const file of files) {
-    const folder = /\/src\/([^/]+)\//.exec(file.path)?.[1] ?? '';
+    const folder = relative(OUT, file.path).split('/').slice(0, 2).join('/');
     folders.set(folder, [...(folders.get(folder) ?? []), file]);
   }
-  say('\ncoverage by unit tests      lines   branches');
-  const line = (name: string, of: readonly Coverage[]): void => {
-    const sum = (count: (file: Coverage) => number): number => of.reduce((total, file) => total + count(file), 0);
+  const line = (name: string, of: readonly FileCoverage[]): void => {
+    const sum = (count: (file: FileCoverage) => number): number => of.reduce((total, file) => total + count(file), 0);
     const lines = percent(
       sum((file) => file.coveredLines),
       sum((file) => file.lines),
     );
-    const branches = percent(
-      sum((file) => file.coveredBranches),
-      sum((file) => file.branches),
+    const functions = percent(
+      sum((file) => file.coveredFunctions),
+      sum((file) => file.functions),
     );
-    say(`  ${name.padEnd(22)} ${lines.padStart(8)} ${branches.padStart(10)}`);
+    say(`  ${name.padEnd(22)} ${lines.padStart(8)} ${functions.padStart(10)}`);
   };
-  for (const [name, of] of [...folders].sort()) line(`src/${name}`, of);
+  say('\ncoverage by unit tests      lines  functions');
+  for (const [name, of] of [...folders].sort()) line(name, of);
   line('all', files);
 }
 
