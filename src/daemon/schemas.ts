@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the API accepts, as zod schemas of the model's types. They hold the form of values (types, ranges, names that
+// are fixed) and refuse unknown fields; whether a change makes sense is the director's word alone.
+
+import * as z from 'zod';
+import type { Change } from '../dataplane/dataplane.ts';
+import type {
+  Persistence,
+  ServerKey,
+  ServerOptions,
+  ServiceKey,
+  ServiceOptions,
+  Timeouts,
+  TunnelOptions,
+} from '../lvs/model.ts';
+import { parseServiceKey } from '../lvs/service-key.ts';
+import { type Address, parseAddress } from '../packet/address.ts';
+
+const MAX_INT = 0x7fffffff;
+const NAME_MAX = 64;
+
+const address = z.string().transform((text, context): Address => {
+  const parsed = parseAddress(text);
+  if (parsed !== undefined) return parsed;
+  context.addIssue('not an IP address');
+  return z.NEVER;
+});
+const port = z.int().min(0).max(65535);
+const count = z.int().min(0).max(MAX_INT);
+const name = z.string().min(1).max(NAME_MAX);
+
+const serviceKeyObject = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('address'), protocol: z.enum(['tcp', 'udp', 'sctp']), address, port }),
+  z.strictObject({
+    kind: z.literal('fwmark'),
+    mark: z.int().min(1).max(0xffffffff),
+    family: z.union([z.literal(4), z.literal(6)]),
+  }),
+]);
+
+const serviceKeyText = z.string().transform((text, context): ServiceKey => {
+  const parsed = parseServiceKey(text);
+  if (parsed !== undefined) return parsed;
+  context.addIssue('not a service key such as tcp:10.0.0.1:80, udp:[2001:db8::1]:53 or fwm:7');
+  return z.NEVER;
+});
+
+const serverKeyFields = { address, port };
+
+const persistence: z.ZodType<Persistence> = z.strictObject({
+  timeoutSeconds: z.int().min(1).max(2678400),
+  prefixLength: z.int().min(0).max(128),
+  engine: name.exactOptional(),
+});
+
+const serviceOptionFields = {
+  scheduler: name,
+  schedulerFlags: z.array(z.enum(['flag-1', 'flag-2', 'flag-3'])).max(3),
+  persistence: persistence.exactOptional(),
+  onePacket: z.boolean(),
+};
+
+const tunnel: z.ZodType<TunnelOptions> = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('ipip') }),
+  z.strictObject({ type: z.literal('gue'), port, checksum: z.enum(['none', 'csum', 'remcsum']) }),
+  z.strictObject({ type: z.literal('gre'), checksum: z.enum(['none', 'csum']) }),
+]);
+
+const serverOptionFields = {
+  method: z.enum(['nat', 'dr', 'tun', 'fullnat', 'local']),
+  weight: count,
+  upperThreshold: count,
+  lowerThreshold: count,
+  tunnel: tunnel.exactOptional(),
+};
+
+/** Options of a service in a resource's body: what is left out is off. */
+const serviceDefaults = {
+  ...serviceOptionFields,
+  schedulerFlags: serviceOptionFields.schedulerFlags.default([]),
+  onePacket: serviceOptionFields.onePacket.default(false),
+};
+
+/** Options of a server in a resource's body: weight 1 and no thresholds unless given. */
+const serverDefaults = {
+  ...serverOptionFields,
+  weight: count.default(1),
+  upperThreshold: count.default(0),
+  lowerThreshold: count.default(0),
+};
+
+export const serviceBody: z.ZodType<ServiceOptions> = z.strictObject(serviceDefaults);
+export const newServiceBody: z.ZodType<ServiceOptions & { key: ServiceKey }> = z.strictObject({
+  key: z.union([serviceKeyText, serviceKeyObject], 'not a service key, neither as text nor as an object'),
+  ...serviceDefaults,
+});
+export const serverBody: z.ZodType<ServerOptions> = z.strictObject(serverDefaults);
+export const newServerBody: z.ZodType<ServerOptions & ServerKey> = z.strictObject({
+  ...serverKeyFields,
+  ...serverDefaults,
+});
+
+/** Seconds; 0 leaves that timeout as it is. */
+export const timeoutsBody: z.ZodType<Timeouts> = z.strictObject({ tcp: count, tcpFin: count, udp: count });
+
+/** Position in the connection table, as a query's text. */
+export const cursorText: z.ZodType<number> = z
+  .string()
+  .regex(/^\d{1,10}$/, 'not a cursor')
+  .transform(Number)
+  .pipe(count);
+
+const service = serviceKeyObject;
+const server = z.strictObject(serverKeyFields);
+const serviceOptions = z.strictObject(serviceOptionFields);
+const serverOptions = z.strictObject(serverOptionFields);
+
+/** A change of the data plane in the model's full form, nothing left out. */
+export const changeBody: z.ZodType<Change> = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('add-service'), service, options: serviceOptions }),
+  z.strictObject({ type: z.literal('edit-service'), service, options: serviceOptions }),
+  z.strictObject({ type: z.literal('delete-service'), service }),
+  z.strictObject({ type: z.literal('flush') }),
+  z.strictObject({ type: z.literal('add-server'), service, server, options: serverOptions }),
+  z.strictObject({ type: z.literal('edit-server'), service, server, options: serverOptions }),
+  z.strictObject({ type: z.literal('delete-server'), service, server }),
+  z.strictObject({ type: z.literal('zero'), service: service.exactOptional() }),
+  z.strictObject({ type: z.literal('set-timeouts'), timeouts: timeoutsBody }),
+]);
