@@ -22,7 +22,16 @@ test('a service key is read from its text', () => {
 
 test('text that is not a service key is refused', () => {
   const cases = [
-    ...['', 'tcp', 'tcp:', 'tcp:10.0.0.1', 'tcp:10.0.0.1:', 'tcp:10.0.0.1:65536', 'tcp:10.0.0.1:080', 'tcp:10.0.0.1:-1'],
+    ...[
+      '',
+      'tcp',
+      'tcp:',
+      'tcp:10.0.0.1',
+      'tcp:10.0.0.1:',
+      'tcp:10.0.0.1:65536',
+      'tcp:10.0.0.1:080',
+      'tcp:10.0.0.1:-1',
+    ],
     ...['tcp:10.0.0:80', 'tcp:[10.0.0.1]:80', 'tcp:2001:db8::1:80', 'tcp:[2001:db8::1]', 'tcp:[2001:db8::1%eth0]:80'],
     ...['icmp:10.0.0.1:80', 'TCP:10.0.0.1:80', 'fwm:0', 'fwm:', 'fwm:4294967296', 'fwm:7:4', 'fwm:7:6:6', 'fwm:1e3'],
   ];

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connection table's memory, named once. One buffer that never grows or moves holds everything; it is reserved for
+// the configured maximum and the kernel commits its pages as they are touched, so that memory follows the connections.
+//
+//   control (64 words) | buckets (1 word each) | timer slots (1 word each) | records (32 words each)
+//
+// A record is 128 bytes, two cache lines. The first holds what an established IPv4 packet needs in either direction,
+// the second the rest of IPv6 addresses and the timer's links. Record 0 is "none". Words are signed 32-bit integers,
+// addresses and port pairs as `DataView.getInt32` reads them off the wire.
+//
+//   0 next in chain, request key    8 local address         16 … 18 client address, IPv6 words 1 … 3
+//   1 next in chain, reply key      9 flags                 19 … 21 virtual address
+//   2 protocol << 8 | family       10 expires, tick         22 … 24 destination address
+//   3 client port, virtual port    11 state                 25 … 27 local address
+//   4 destination port, local port 12 server                28 next in timer slot
+//   5 client address               13 packets in            29 previous in timer slot
+//   6 virtual address              14 timeout, ticks        30 (free)
+//   7 destination address          15 (free)                31 (free)
+//
+// The local address and port are what the server sees as its peer: the client's own with NAT.
+
+export const RECORD_WORDS = 32;
+export const RECORD_SHIFT = 5;
+
+export const NEXT_REQUEST = 0;
+export const NEXT_REPLY = 1;
+export const KIND = 2;
+export const PORTS_REQUEST = 3;
+export const PORTS_REPLY = 4;
+export const CLIENT = 5;
+export const VIRTUAL = 6;
+export const DESTINATION = 7;
+export const LOCAL = 8;
+export const FLAGS = 9;
+export const EXPIRES = 10;
+export const STATE = 11;
+export const SERVER = 12;
+export const IN_PACKETS = 13;
+export const TIMEOUT = 14;
+export const CLIENT_6 = 16;
+export const VIRTUAL_6 = 19;
+export const DESTINATION_6 = 22;
+export const LOCAL_6 = 25;
+export const TIMER_NEXT = 28;
+export const TIMER_PREVIOUS = 29;
+
+/** Directions of a connection: which of its two keys a packet matches. */
+export const REQUEST = 0;
+export const REPLY = 1;
+
+/** Connection flags, bits of the kernel's uapi (linux/ip_vs.h). */
+export const IP_VS_CONN_F_FWD_MASK = 0x0007;
+export const IP_VS_CONN_F_MASQ = 0x0000;
+export const IP_VS_CONN_F_NOOUTPUT = 0x0080;
+export const IP_VS_CONN_F_INACTIVE = 0x0100;
+/** Local to this director (the kernel's bits end at 15): the connection is found by its reply key too. */
+export const CONN_F_REPLY_KEY = 0x10000;
+
+/** One tick is 10 ms: fine enough for every timeout, and 31 days (the longest) still fit 31 bits. */
+export const TICKS_PER_SECOND = 100;
+export const MS_PER_TICK = 10;
+
+/** A timer slot covers this many ticks (as a shift); expiry is at most that late, never early. */
+export const TIMER_SHIFT = 3;
+/** Slots of the timer wheel: 16384 × 80 ms = 1310 s, behind the default of every timeout. */
+export const TIMER_SLOTS = 16384;
+
+const CONTROL_WORDS = 64;
+
+/** The table's memory, cut into its parts. */
+export interface ConnectionMemory {
+  readonly maxConnections: number;
+  readonly buckets: Int32Array;
+  readonly timers: Int32Array;
+  readonly records: Int32Array;
+}
+
+/** Buckets reserved for `maxConnections`: one per key, two keys a connection, rounded up to a power of two. */
+function bucketCapacity(maxConnections: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(maxConnections * 2, MIN_BUCKETS)));
+}
+
+/** Buckets that a table starts with and never falls below. */
+export const MIN_BUCKETS = 4096;
+
+/** Most connections a table can be made for: every word offset must stay below 2^31. */
+export const MAX_CONNECTIONS: number = 2 ** 25;
+
+/** Bytes that a table of `maxConnections` reserves. */
+export function connectionMemoryBytes(maxConnections: number): number {
+  const words = CONTROL_WORDS + bucketCapacity(maxConnections) + TIMER_SLOTS + (maxConnections + 1) * RECORD_WORDS;
+  return words * 4;
+}
+
+/** Cuts `buffer` (zeroed, of {@link connectionMemoryBytes}) into a table's parts. Records start on a cache line. */
+export function layConnectionMemory(buffer: ArrayBuffer, maxConnections: number): ConnectionMemory {
+  if (!(maxConnections >= 1 && maxConnections <= MAX_CONNECTIONS)) {
+    throw new RangeError(`connection table for ${maxConnections} connections: 1 … ${MAX_CONNECTIONS} can be had`);
+  }
+  const capacity = bucketCapacity(maxConnections);
+  let at = CONTROL_WORDS * 4;
+  const take = (words: number): Int32Array => {
+    const part = new Int32Array(buffer, at, words);
+    at += words * 4;
+    return part;
+  };
+  return {
+    maxConnections,
+    buckets: take(capacity),
+    timers: take(TIMER_SLOTS),
+    records: take((maxConnections + 1) * RECORD_WORDS),
+  };
+}

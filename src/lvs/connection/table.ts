@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connection table: records found by the packet's own addresses and ports in either direction. Chains hang off a
+// bucket array that grows and shrinks one bucket at a time (linear hashing, Litwin 1980), so that no packet ever pays
+// for a whole resize. A chain entry is record << 1 | direction; 0 ends it.
+// hot path
+
+import { hashWords } from './hash.ts';
+import {
+  CLIENT,
+  CLIENT_6,
+  CONN_F_REPLY_KEY,
+  type ConnectionMemory,
+  DESTINATION,
+  DESTINATION_6,
+  FLAGS,
+  KIND,
+  LOCAL,
+  LOCAL_6,
+  MIN_BUCKETS,
+  NEXT_REPLY,
+  NEXT_REQUEST,
+  PORTS_REPLY,
+  PORTS_REQUEST,
+  RECORD_SHIFT,
+  RECORD_WORDS,
+  REPLY,
+  REQUEST,
+  VIRTUAL,
+  VIRTUAL_6,
+} from './layout.ts';
+
+/** Seed of the hash: two words that nobody outside can guess. */
+export interface HashSeed {
+  readonly k0: number;
+  readonly k1: number;
+}
+
+export class ConnectionTable {
+  readonly records: Int32Array;
+  readonly maxConnections: number;
+  /** Connections in the table. */
+  count = 0;
+
+  readonly #buckets: Int32Array;
+  readonly #k0: number;
+  readonly #k1: number;
+  readonly #key: Int32Array = new Int32Array(10);
+  /** Buckets in use; a hash is taken modulo `#high + 1`, and modulo `#low + 1` where that bucket is not there yet. */
+  #size = MIN_BUCKETS;
+  #low = MIN_BUCKETS - 1;
+  #high = 2 * MIN_BUCKETS - 1;
+  /** Chain entries, one or two a connection. */
+  #entries = 0;
+  /** Records that were ever used are 1 … #used; freed ones hang in a list through NEXT_REQUEST. */
+  #used = 0;
+  #free = 0;
+
+  constructor(memory: ConnectionMemory, seed: HashSeed) {
+    this.records = memory.records;
+    this.maxConnections = memory.maxConnections;
+    this.#buckets = memory.buckets;
+    this.#k0 = seed.k0 | 0;
+    this.#k1 = seed.k1 | 0;
+  }
+
+  /** Buckets in use now. */
+  get bucketCount(): number {
+    return this.#size;
+  }
+
+  /** Every record with an id of at most this may be live (KIND is not 0 then); for walks. */
+  get highestId(): number {
+    return this.#used;
+  }
+
+  /**
+   * Finds the connection of an IPv4 packet: `kind` is protocol << 8 | 4, `ports` source << 16 | destination.
+   * Returns record << 1 | direction, or 0.
+   */
+  lookupIpv4(kind: number, source: number, destination: number, ports: number): number {
+    const records = this.records;
+    let entry = this.#buckets[this.#bucketOf(this.#hashIpv4(kind, source, destination, ports))];
+    while (entry !== 0) {
+      const base = (entry >> 1) << RECORD_SHIFT;
+      if ((entry & 1) === REQUEST) {
+        if (
+          records[base + PORTS_REQUEST] === ports &&
+          records[base + CLIENT] === source &&
+          records[base + VIRTUAL] === destination &&
+          records[base + KIND] === kind
+        ) {
+          return entry;
+        }
+        entry = records[base + NEXT_REQUEST];
+      } else {
+        if (
+          records[base + PORTS_REPLY] === ports &&
+          records[base + DESTINATION] === source &&
+          records[base + LOCAL] === destination &&
+          records[base + KIND] === kind
+        ) {
+          return entry;
+        }
+        entry = records[base + NEXT_REPLY];
+      }
+    }
+    return 0;
+  }
+
+  /** As {@link lookupIpv4} for an IPv6 packet whose source address is at `source` of `view`, its destination behind. */
+  lookupIpv6(kind: number, view: DataView, source: number, ports: number): number {
+    const key = this.#key;
+    key[0] = ports;
+    key[1] = kind;
+    for (let i = 0; i < 8; i++) key[2 + i] = view.getInt32(source + (i << 2));
+    let entry = this.#buckets[this.#bucketOf(hashWords(this.#k0, this.#k1, key, 10))];
+    while (entry !== 0) {
+      const base = (entry >> 1) << RECORD_SHIFT;
+      if ((entry & 1) === REQUEST) {
+        if (this.#matchesIpv6(base, PORTS_REQUEST, CLIENT, CLIENT_6, VIRTUAL, VIRTUAL_6)) return entry;
+        entry = this.records[base + NEXT_REQUEST];
+      } else {
+        if (this.#matchesIpv6(base, PORTS_REPLY, DESTINATION, DESTINATION_6, LOCAL, LOCAL_6)) return entry;
+        entry = this.records[base + NEXT_REPLY];
+      }
+    }
+    return 0;
+  }
+
+  /** A zeroed record, or 0 when the table is full. It is found by nobody until {@link insert}. */
+  allocate(): number {
+    let id = this.#free;
+    if (id !== 0) {
+      this.#free = this.records[(id << RECORD_SHIFT) + NEXT_REQUEST];
+    } else {
+      if (this.#used === this.maxConnections) return 0;
+      id = ++this.#used;
+    }
+    this.records.fill(0, id << RECORD_SHIFT, (id << RECORD_SHIFT) + RECORD_WORDS);
+    return id;
+  }
+
+  /** Makes a filled record known by its request key and, with CONN_F_REPLY_KEY, by its reply key. */
+  insert(id: number): void {
+    const base = id << RECORD_SHIFT;
+    this.#link(id, REQUEST);
+    if ((this.records[base + FLAGS] & CONN_F_REPLY_KEY) !== 0) this.#link(id, REPLY);
+    this.count++;
+    while (this.#entries > this.#size && this.#size < this.#buckets.length) this.#split();
+  }
+
+  /** Forgets an inserted record and frees it. */
+  remove(id: number): void {
+    const base = id << RECORD_SHIFT;
+    this.#unlink(id, REQUEST);
+    if ((this.records[base + FLAGS] & CONN_F_REPLY_KEY) !== 0) this.#unlink(id, REPLY);
+    this.count--;
+    this.records[base + KIND] = 0;
+    this.records[base + NEXT_REQUEST] = this.#free;
+    this.#free = id;
+    if (this.#entries < this.#size >> 2 && this.#size > MIN_BUCKETS) this.#merge();
+  }
+
+  #matchesIpv6(base: number, ports: number, a: number, a6: number, b: number, b6: number): boolean {
+    const records = this.records;
+    const key = this.#key;
+    return (
+      records[base + ports] === key[0] &&
+      records[base + a] === key[2] &&
+      records[base + b] === key[6] &&
+      records[base + KIND] === key[1] &&
+      records[base + a6] === key[3] &&
+      records[base + a6 + 1] === key[4] &&
+      records[base + a6 + 2] === key[5] &&
+      records[base + b6] === key[7] &&
+      records[base + b6 + 1] === key[8] &&
+      records[base + b6 + 2] === key[9]
+    );
+  }
+
+  #hashIpv4(kind: number, source: number, destination: number, ports: number): number {
+    const key = this.#key;
+    key[0] = ports;
+    key[1] = kind;
+    key[2] = source;
+    key[3] = destination;
+    return hashWords(this.#k0, this.#k1, key, 4);
+  }
+
+  /** Hash of a record's own key in one direction. */
+  #hashRecord(base: number, direction: number): number {
+    const records = this.records;
+    const kind = records[base + KIND];
+    const ports = records[base + (direction === REQUEST ? PORTS_REQUEST : PORTS_REPLY)];
+    const a = base + (direction === REQUEST ? CLIENT : DESTINATION);
+    const b = base + (direction === REQUEST ? VIRTUAL : LOCAL);
+    if ((kind & 0xff) === 4) return this.#hashIpv4(kind, records[a], records[b], ports);
+    const a6 = base + (direction === REQUEST ? CLIENT_6 : DESTINATION_6);
+    const b6 = base + (direction === REQUEST ? VIRTUAL_6 : LOCAL_6);
+    const key = this.#key;
+    key[0] = ports;
+    key[1] = kind;
+    key[2] = records[a];
+    key[6] = records[b];
+    for (let i = 0; i < 3; i++) {
+      key[3 + i] = records[a6 + i];
+      key[7 + i] = records[b6 + i];
+    }
+    return hashWords(this.#k0, this.#k1, key, 10);
+  }
+
+  #bucketOf(hash: number): number {
+    const bucket = hash & this.#high;
+    return bucket < this.#size ? bucket : hash & this.#low;
+  }
+
+  #link(id: number, direction: number): void {
+    const base = id << RECORD_SHIFT;
+    const bucket = this.#bucketOf(this.#hashRecord(base, direction));
+    this.records[base + direction] = this.#buckets[bucket];
+    this.#buckets[bucket] = (id << 1) | direction;
+    this.#entries++;
+  }
+
+  #unlink(id: number, direction: number): void {
+    const records = this.records;
+    const base = id << RECORD_SHIFT;
+    const bucket = this.#bucketOf(this.#hashRecord(base, direction));
+    const entry = (id << 1) | direction;
+    const next = records[base + direction];
+    let at = this.#buckets[bucket];
+    if (at === entry) {
+      this.#buckets[bucket] = next;
+    } else {
+      while (at !== 0) {
+        const link = ((at >> 1) << RECORD_SHIFT) + (at & 1);
+        at = records[link];
+        if (at === entry) {
+          records[link] = next;
+          break;
+        }
+      }
+    }
+    this.#entries--;
+  }
+
+  /** Adds one bucket and moves to it what belongs there out of the one bucket that held it until now. */
+  #split(): void {
+    const records = this.records;
+    const added = this.#size;
+    let entry = this.#buckets[added & this.#low];
+    this.#size++;
+    let kept = 0;
+    let moved = 0;
+    while (entry !== 0) {
+      const base = (entry >> 1) << RECORD_SHIFT;
+      const link = base + (entry & 1);
+      const next = records[link];
+      if ((this.#hashRecord(base, entry & 1) & this.#high) === added) {
+        records[link] = moved;
+        moved = entry;
+      } else {
+        records[link] = kept;
+        kept = entry;
+      }
+      entry = next;
+    }
+    this.#buckets[added & this.#low] = kept;
+    this.#buckets[added] = moved;
+    if (this.#size > this.#high) {
+      this.#low = this.#high;
+      this.#high = 2 * this.#high + 1;
+    }
+  }
+
+  /** Takes the last bucket away and gives its chain back to the bucket that it was split from. */
+  #merge(): void {
+    if (this.#size - 1 === this.#low) {
+      this.#high = this.#low;
+      this.#low >>>= 1;
+    }
+    const records = this.records;
+    const last = --this.#size;
+    let entry = this.#buckets[last];
+    this.#buckets[last] = 0;
+    const home = last & this.#low;
+    while (entry !== 0) {
+      const link = ((entry >> 1) << RECORD_SHIFT) + (entry & 1);
+      const next = records[link];
+      records[link] = this.#buckets[home];
+      this.#buckets[home] = entry;
+      entry = next;
+    }
+  }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// wrr, as net/netfilter/ipvs/ip_vs_wrr.c: rounds over the list with a falling current weight; a round takes the servers
+// that weigh at least as much. A change of the list starts a round anew but keeps the current weight where it can, so
+// that servers added one by one start in mid-cycle.
+
+import type { Server } from '../service/server.ts';
+import type { Scheduler } from './scheduler.ts';
+
+/** Position before the first server. */
+const HEAD = -1;
+/** No stop element. */
+const NOWHERE = -2;
+
+export class WeightedRoundRobin implements Scheduler {
+  readonly name = 'wrr';
+  readonly #servers: readonly Server[];
+  /** Index of the server picked last, or HEAD. */
+  #position = HEAD;
+  #currentWeight: number;
+  #step = 1;
+  #maxWeight = 0;
+
+  constructor(servers: readonly Server[]) {
+    this.#servers = servers;
+    this.#measure();
+    this.#currentWeight = this.#maxWeight;
+  }
+
+  pick(): Server | undefined {
+    if (this.#maxWeight === 0) return undefined;
+    const servers = this.#servers;
+    const last = this.#position;
+    let at = last;
+    let stop = NOWHERE;
+    let lastPass = false;
+    let restarted = false;
+    for (;;) {
+      for (at++; at < servers.length; at++) {
+        const server = servers[at];
+        if (!server.overloaded && server.weight >= this.#currentWeight) {
+          this.#position = at;
+          return server;
+        }
+        if (at === stop) {
+          this.#position = at;
+          return undefined;
+        }
+      }
+      at = HEAD;
+      this.#currentWeight -= this.#step;
+      if (this.#currentWeight <= 0) {
+        this.#currentWeight = this.#maxWeight;
+        if (lastPass || last === HEAD) {
+          this.#position = HEAD;
+          return undefined;
+        }
+        restarted = true;
+      }
+      lastPass = this.#currentWeight <= this.#step;
+      if (lastPass && restarted && last !== HEAD) stop = last;
+    }
+  }
+
+  added(): void {
+    this.#changed();
+  }
+
+  removed(): void {
+    this.#changed();
+  }
+
+  edited(): void {
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#position = HEAD;
+    this.#measure();
+    if (this.#currentWeight > this.#maxWeight || this.#currentWeight === 0) {
+      this.#currentWeight = this.#maxWeight;
+    } else if (this.#step > 1) {
+      this.#currentWeight = Math.floor(this.#currentWeight / this.#step) * this.#step + 1;
+    }
+  }
+
+  /** Greatest common divisor of the weights above 0, and the weight that a cycle starts with. */
+  #measure(): void {
+    let divisor = 0;
+    let heaviest = 0;
+    for (const { weight } of this.#servers) {
+      if (weight > 0) divisor = greatestCommonDivisor(divisor, weight);
+      if (weight > heaviest) heaviest = weight;
+    }
+    this.#step = divisor === 0 ? 1 : divisor;
+    this.#maxWeight = heaviest - (this.#step - 1);
+  }
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  let [x, y] = [a, b];
+  while (y !== 0) [x, y] = [y, x % y];
+  return x;
+}

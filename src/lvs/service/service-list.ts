@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// The director's services and servers, and every change of them that a user can ask for. A change is checked whole
+// before anything is touched; what is refused throws LvsError and leaves everything as it was.
+
+import { type Address, addressFamily, addressWords } from '../../packet/address.ts';
+import {
+  type Counters,
+  LvsError,
+  type Rates,
+  type ServerKey,
+  type ServerOptions,
+  type ServiceKey,
+  type ServiceOptions,
+  type ServiceSnapshot,
+} from '../model.ts';
+import { createScheduler, KERNEL_SCHEDULERS } from '../schedule/scheduler.ts';
+import { formatServerKey, formatServiceKey } from '../service-key.ts';
+import { Server } from './server.ts';
+import { type AddressKey, Service } from './service.ts';
+import { ServiceTable } from './service-table.ts';
+import { addCounters, newCounters, Traffic } from './traffic.ts';
+
+/** Largest weight and threshold: INT_MAX, as ipvsadm has it. */
+const INT_MAX = 0x7fffffff;
+
+export class ServiceList {
+  readonly table: ServiceTable = new ServiceTable();
+  /** Every server that is in a service or that connections still refer to, by its index. */
+  readonly serversByIndex: (Server | undefined)[] = [];
+  /** Servers out of their service that connections refer to, by service and server key. */
+  readonly #gone = new Map<string, Server>();
+  readonly #freeIndexes: number[] = [];
+  readonly #traffic = new Traffic();
+  /** What services that were deleted had counted. */
+  readonly #retired = newCounters();
+
+  addService(key: ServiceKey, options: ServiceOptions): void {
+    const address = checkServiceKey(key);
+    checkServiceOptions(options);
+    if (this.table.get(address) !== undefined) throw new LvsError('EEXIST', `service ${formatServiceKey(key)} exists`);
+    this.table.add(new Service(address, options));
+  }
+
+  editService(key: ServiceKey, options: ServiceOptions): void {
+    const service = this.find(key);
+    checkServiceOptions(options);
+    service.edit(options);
+  }
+
+  deleteService(key: ServiceKey): void {
+    this.#deleteService(this.find(key));
+  }
+
+  /** Deletes every service. */
+  flush(): void {
+    for (const service of [...this.table.values()]) this.#deleteService(service);
+  }
+
+  addServer(serviceKey: ServiceKey, key: ServerKey, options: ServerOptions): void {
+    const service = this.find(serviceKey);
+    checkServerKey(service, key);
+    checkServerOptions(options);
+    if (service.find(key) !== undefined) throw new LvsError('EEXIST', `server ${formatServerKey(key)} exists`);
+    const name = goneName(serviceKey, key);
+    const known = this.#gone.get(name);
+    if (known === undefined) {
+      const index = this.#freeIndexes.pop() ?? this.serversByIndex.length;
+      const server = new Server(index, key, options);
+      this.serversByIndex[index] = server;
+      service.add(server);
+      return;
+    }
+    this.#gone.delete(name);
+    known.options = options;
+    known.available = true;
+    service.add(known);
+  }
+
+  editServer(serviceKey: ServiceKey, key: ServerKey, options: ServerOptions): void {
+    const service = this.find(serviceKey);
+    const server = findServer(service, key);
+    checkServerOptions(options);
+    server.options = options;
+    service.serverEdited();
+  }
+
+  deleteServer(serviceKey: ServiceKey, key: ServerKey): void {
+    const service = this.find(serviceKey);
+    this.#takeOut(service, findServer(service, key));
+  }
+
+  /** Zeroes the counters of one service and its servers, or of everything. */
+  zero(key?: ServiceKey): void {
+    if (key !== undefined) {
+      this.find(key).zero();
+      return;
+    }
+    for (const service of this.table.values()) service.zero();
+    this.#traffic.zero(this.#totals());
+  }
+
+  /** The service of `key`. Throws ESRCH when there is none. */
+  find(key: ServiceKey): Service {
+    const service = key.kind === 'address' ? this.table.get(key) : undefined;
+    if (service === undefined) throw new LvsError('ESRCH', `no service ${formatServiceKey(key)}`);
+    return service;
+  }
+
+  /** One step of all rate estimators, due every 2 s; also forgets servers that nobody refers to any more. */
+  estimate(): void {
+    const totals = Float64Array.from(this.#retired);
+    for (const service of this.table.values()) addCounters(totals, service.estimate());
+    this.#traffic.estimate(totals);
+    for (const [name, server] of this.#gone) {
+      if (server.references === 0) this.#release(name, server);
+    }
+  }
+
+  snapshot(): ServiceSnapshot[] {
+    return Array.from(this.table.values(), (service) => service.snapshot());
+  }
+
+  totals(): { counters: Counters; rates: Rates } {
+    return { counters: this.#traffic.shown(this.#totals()), rates: this.#traffic.rates() };
+  }
+
+  #totals(): Float64Array {
+    const sum = Float64Array.from(this.#retired);
+    for (const service of this.table.values()) addCounters(sum, service.counters());
+    return sum;
+  }
+
+  #deleteService(service: Service): void {
+    addCounters(this.#retired, service.counters());
+    for (const server of [...service.servers]) this.#takeOut(service, server);
+    this.table.remove(service);
+  }
+
+  #takeOut(service: Service, server: Server): void {
+    service.remove(server);
+    server.available = false;
+    const name = goneName(service.key, server.key);
+    if (server.references === 0) this.#release(name, server);
+    else this.#gone.set(name, server);
+  }
+
+  #release(name: string, server: Server): void {
+    this.#gone.delete(name);
+    this.serversByIndex[server.index] = undefined;
+    this.#freeIndexes.push(server.index);
+  }
+}
+
+function goneName(service: ServiceKey, server: ServerKey): string {
+  return `${formatServiceKey(service)} ${formatServerKey(server)}`;
+}
+
+function findServer(service: Service, key: ServerKey): Server {
+  const server = service.find(key);
+  if (server === undefined) throw new LvsError('ENOENT', `no server ${formatServerKey(key)}`);
+  return server;
+}
+
+function checkServiceKey(key: ServiceKey): AddressKey {
+  if (key.kind === 'fwmark') throw new LvsError('EOPNOTSUPP', 'firewall-mark services are not supported yet');
+  if (key.protocol === 'sctp') throw new LvsError('EOPNOTSUPP', 'SCTP services are not supported yet');
+  if (key.port === 0) throw new LvsError('EOPNOTSUPP', 'services of all ports (port 0) are not supported yet');
+  return key;
+}
+
+function checkServiceOptions(options: ServiceOptions): void {
+  const { scheduler } = options;
+  if (createScheduler(scheduler, []) === undefined) {
+    if (!KERNEL_SCHEDULERS.includes(scheduler)) throw new LvsError('ENOENT', `no scheduler '${scheduler}'`);
+    throw new LvsError('EOPNOTSUPP', `scheduler '${scheduler}' is not supported yet: use -s rr or -s wrr`);
+  }
+  if (options.persistence !== undefined) throw new LvsError('EOPNOTSUPP', 'persistence (-p) is not supported yet');
+  if (options.onePacket) throw new LvsError('EOPNOTSUPP', 'one-packet scheduling (-o) is not supported yet');
+  if (options.schedulerFlags.length > 0) {
+    throw new LvsError('EOPNOTSUPP', `scheduler '${scheduler}' has no flags (-b)`);
+  }
+}
+
+function checkServerKey(service: Service, key: ServerKey): void {
+  if (addressFamily(key.address) !== service.family) {
+    throw new LvsError('EINVAL', `server ${key.address} is of another address family than its service`);
+  }
+  if (!isUnicast(key.address)) throw new LvsError('EINVAL', `server address ${key.address} is not unicast`);
+}
+
+function checkServerOptions(options: ServerOptions): void {
+  const { method, weight, upperThreshold, lowerThreshold } = options;
+  if (method !== 'nat') {
+    throw new LvsError('EOPNOTSUPP', `forwarding method '${method}' is not supported yet: use -m (NAT)`);
+  }
+  if (!Number.isInteger(weight) || weight < 0 || weight > INT_MAX) {
+    throw new LvsError('ERANGE', `weight ${weight} is out of range`);
+  }
+  if (upperThreshold !== 0 || lowerThreshold !== 0) {
+    throw new LvsError('EOPNOTSUPP', 'connection thresholds (-x, -y) are not supported yet');
+  }
+}
+
+/** What the kernel takes for a real server's address: no multicast, no broadcast, no "this network", no link-local. */
+function isUnicast(address: Address): boolean {
+  const words = addressWords(address);
+  if (addressFamily(address) === 4) {
+    const top = words[0] >>> 24;
+    return top !== 0 && (top < 224 || top >= 240) && words[0] !== -1;
+  }
+  const top = words[0] >>> 16;
+  const isUnspecified = words.every((word) => word === 0);
+  return !isUnspecified && top >>> 8 !== 0xff && (top & 0xffc0) !== 0xfe80;
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the director says about a packet. Small integers on the hot path, each with a counter and a name.
+
+import { MALFORMED_NAMES } from '../packet/parse.ts';
+
+/** Not the director's: back to the kernel, unchanged. */
+export const PASS = 0;
+/** Rewritten in place: send it to its new destination. */
+export const FORWARD = 1;
+/** The frame now holds an answer to its sender (an ICMP error): send it to its destination. */
+export const ANSWER = 2;
+/** From here on: drop, for the reason that the number names. */
+export const DROP = 3;
+/** The connection's server is not in its service any more. */
+export const DROP_SERVER_GONE = 3;
+/** No server can take the connection, and the limit of ICMP errors is reached. */
+export const DROP_NO_SERVER = 4;
+export const DROP_TABLE_FULL = 5;
+/** TTL or hop limit used up. */
+export const DROP_TTL = 6;
+/** NAT to a loopback address would leave the machine. */
+export const DROP_LOOPBACK = 7;
+/** First of the malformed frames, in the order of MALFORMED_NAMES. */
+export const DROP_MALFORMED = 8;
+
+/** Names of the verdicts, by number, for status and metrics. */
+export const VERDICT_NAMES: readonly string[] = [
+  'pass',
+  'forward',
+  'answer-icmp',
+  'drop-server-gone',
+  'drop-no-server',
+  'drop-table-full',
+  'drop-ttl-exceeded',
+  'drop-loopback',
+  ...MALFORMED_NAMES.map((name) => `malformed-${name}`),
+];

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// ICMP (RFC 792, RFC 1812 §4.3) and ICMPv6 (RFC 4443): error messages about a packet, built in place of that packet.
+
+import { checksum, sumBytes } from './checksum.ts';
+import {
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPV4_CHECKSUM,
+  IPV4_DST,
+  IPV4_FRAGMENT,
+  IPV4_HLEN,
+  IPV4_ID,
+  IPV4_PROTOCOL,
+  IPV4_SRC,
+  IPV4_TOS,
+  IPV4_TOTAL,
+  IPV4_TTL,
+  IPV4_VIHL,
+} from './ipv4.ts';
+import { IPV6_DST, IPV6_HLEN, IPV6_HOPS, IPV6_NEXT, IPV6_PAYLOAD, IPV6_SRC, IPV6_VERSION } from './ipv6.ts';
+
+//  0 type(1)  1 code(1)  2 checksum(2)  4 rest of header(4)  8 the packet that it is about
+export const ICMP_TYPE = 0;
+export const ICMP_CODE = 1;
+export const ICMP_CHECKSUM = 2;
+export const ICMP_REST = 4;
+export const ICMP_HLEN = 8;
+
+export const ICMP_UNREACHABLE = 3;
+export const ICMP_PORT_UNREACHABLE = 3;
+export const ICMP_TIME_EXCEEDED = 11;
+export const ICMPV6_UNREACHABLE = 1;
+export const ICMPV6_PORT_UNREACHABLE = 4;
+export const ICMPV6_TIME_EXCEEDED = 3;
+
+/** An IPv4 error is at most 576 bytes long (RFC 1812 §4.3.2.3), an IPv6 error 1280 (RFC 4443 §3). */
+const ICMP_MAX = 576;
+const ICMPV6_MAX = 1280;
+/** Precedence "internetwork control", which RFC 1812 §4.3.2.5 asks of errors and Linux sets. */
+const TOS_ERROR = 0xc0;
+const HOPS = 64;
+
+/**
+ * Turns the IPv4 packet of `length` bytes at `ip` into an ICMP error about itself, sent by its destination to its
+ * source. The slot must have room for 28 bytes more. Returns the length of the new packet at `ip`.
+ */
+export function makeIcmpError(
+  view: DataView,
+  bytes: Uint8Array,
+  ip: number,
+  length: number,
+  type: number,
+  code: number,
+  id: number,
+): number {
+  const source = view.getInt32(ip + IPV4_SRC);
+  const destination = view.getInt32(ip + IPV4_DST);
+  const quoted = Math.min(length, ICMP_MAX - IPV4_HLEN - ICMP_HLEN);
+  const icmp = ip + IPV4_HLEN;
+  bytes.copyWithin(icmp + ICMP_HLEN, ip, ip + quoted);
+
+  const total = IPV4_HLEN + ICMP_HLEN + quoted;
+  view.setUint8(ip + IPV4_VIHL, 0x45);
+  view.setUint8(ip + IPV4_TOS, TOS_ERROR);
+  view.setUint16(ip + IPV4_TOTAL, total);
+  view.setUint16(ip + IPV4_ID, id);
+  view.setUint16(ip + IPV4_FRAGMENT, 0);
+  view.setUint8(ip + IPV4_TTL, HOPS);
+  view.setUint8(ip + IPV4_PROTOCOL, IPPROTO_ICMP);
+  view.setUint16(ip + IPV4_CHECKSUM, 0);
+  view.setInt32(ip + IPV4_SRC, destination);
+  view.setInt32(ip + IPV4_DST, source);
+  view.setUint16(ip + IPV4_CHECKSUM, checksum(view, ip, IPV4_HLEN, 0));
+
+  writeIcmpHeader(view, icmp, type, code);
+  view.setUint16(icmp + ICMP_CHECKSUM, checksum(view, icmp, ICMP_HLEN + quoted, 0));
+  return total;
+}
+
+/** As {@link makeIcmpError} for IPv6; the slot must have room for 48 bytes more. */
+export function makeIcmpv6Error(
+  view: DataView,
+  bytes: Uint8Array,
+  ip: number,
+  length: number,
+  type: number,
+  code: number,
+): number {
+  const quoted = Math.min(length, ICMPV6_MAX - IPV6_HLEN - ICMP_HLEN);
+  const icmp = ip + IPV6_HLEN;
+  bytes.copyWithin(icmp + ICMP_HLEN, ip, ip + quoted);
+
+  const payload = ICMP_HLEN + quoted;
+  view.setUint32(ip + IPV6_VERSION, 0x60000000);
+  view.setUint16(ip + IPV6_PAYLOAD, payload);
+  view.setUint8(ip + IPV6_NEXT, IPPROTO_ICMPV6);
+  view.setUint8(ip + IPV6_HOPS, HOPS);
+  for (let i = 0; i < 16; i += 4) {
+    view.setInt32(ip + IPV6_SRC + i, view.getInt32(icmp + ICMP_HLEN + IPV6_DST + i));
+    view.setInt32(ip + IPV6_DST + i, view.getInt32(icmp + ICMP_HLEN + IPV6_SRC + i));
+  }
+
+  writeIcmpHeader(view, icmp, type, code);
+  const pseudo = sumBytes(view, ip + IPV6_SRC, 32, payload + IPPROTO_ICMPV6);
+  view.setUint16(icmp + ICMP_CHECKSUM, checksum(view, icmp, payload, pseudo));
+  return IPV6_HLEN + payload;
+}
+
+function writeIcmpHeader(view: DataView, icmp: number, type: number, code: number): void {
+  view.setUint8(icmp + ICMP_TYPE, type);
+  view.setUint8(icmp + ICMP_CODE, code);
+  view.setUint16(icmp + ICMP_CHECKSUM, 0);
+  view.setInt32(icmp + ICMP_REST, 0);
+}
