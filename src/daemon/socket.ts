@@ -2,7 +2,7 @@
 // The daemon's Unix socket: its folder, its mode, and who may take its place. A socket that a dead daemon left is
 // replaced; one that answers, or a file that is no socket, is an error that names it. Knows nothing of HTTP.
 
-import { chmodSync, lstatSync, mkdirSync, renameSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { createConnection, type Server } from 'node:net';
 import { dirname } from 'node:path';
 
@@ -28,8 +28,10 @@ export async function listenAt(server: Server, path: string): Promise<void> {
   }
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    await removeStale(path);
-    await listen(server, path);
+    await exclusively(path, async () => {
+      await removeStale(path);
+      await listen(server, path);
+    });
   } catch (error) {
     throw error instanceof SocketError ? error : explain(path, error as NodeJS.ErrnoException);
   }
@@ -52,21 +54,31 @@ export function isAnswering(path: string): Promise<boolean> {
 }
 
 /**
- * Removes the socket of a dead daemon. It is renamed first and asked again under its new name: when two daemons start
- * at once, neither can remove the socket that the other has just made.
+ * Runs `work` while no other process replaces or makes the socket at `path`: between asking whether the old one answers
+ * and having removed it, nobody may put a live one in its place. The lock is held for a few milliseconds.
  */
+async function exclusively(path: string, work: () => Promise<void>): Promise<void> {
+  const lock = `${path}.lock`;
+  try {
+    mkdirSync(lock);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    throw new SocketError(path, `another Ballast daemon is starting at ${path}: if none is, remove ${lock}`);
+  }
+  try {
+    await work();
+  } finally {
+    rmdirSync(lock);
+  }
+}
+
+/** Removes the socket of a dead daemon. */
 async function removeStale(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
   if (!found.isSocket()) throw new SocketError(path, `'${path}' exists and is not a socket: remove it`);
   if (await isAnswering(path)) throw inUse(path);
-  const aside = `${path}.${process.pid}`;
-  renameSync(path, aside);
-  if (await isAnswering(aside)) {
-    renameSync(aside, path);
-    throw inUse(path);
-  }
-  unlinkSync(aside);
+  unlinkSync(path);
 }
 
 function listen(server: Server, path: string): Promise<void> {

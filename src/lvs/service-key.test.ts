@@ -51,17 +51,23 @@ const address = fc.oneof(
   fc.tuple(word, word, word, word).map((words) => formatAddress(6, words)),
 );
 const key: fc.Arbitrary<ServiceKey> = fc.oneof(
-  fc.record({
-    kind: fc.constant('address' as const),
-    protocol: fc.constantFrom<Protocol>('tcp', 'udp', 'sctp'),
-    address,
-    port: fc.integer({ min: 0, max: 65535 }),
-  }),
-  fc.record({
-    kind: fc.constant('fwmark' as const),
-    mark: fc.integer({ min: 1, max: 0xffffffff }),
-    family: fc.constantFrom(4 as const, 6 as const),
-  }),
+  fc.record(
+    {
+      kind: fc.constant('address' as const),
+      protocol: fc.constantFrom<Protocol>('tcp', 'udp', 'sctp'),
+      address,
+      port: fc.integer({ min: 0, max: 65535 }),
+    },
+    { noNullPrototype: true },
+  ),
+  fc.record(
+    {
+      kind: fc.constant('fwmark' as const),
+      mark: fc.integer({ min: 1, max: 0xffffffff }),
+      family: fc.constantFrom(4 as const, 6 as const),
+    },
+    { noNullPrototype: true },
+  ),
 );
 
 test('a key that is printed parses back to itself', () => {
