@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From the first byte of a frame to the addresses, the protocol and the ports.
+ * Reads, never writes; what is cut short or senseless is a verdict, not a crash.
+ */
+#ifndef BALLAST_PARSE_H
+#define BALLAST_PARSE_H
+
+#include "kernel.h"
+
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86dd
+
+#define IPPROTO_HOPOPTS 0
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_ROUTING 43
+#define IPPROTO_FRAGMENT 44
+#define IPPROTO_AH 51
+#define IPPROTO_DSTOPTS 60
+
+/* MF and the 13 bits of the offset; DF is allowed. */
+#define IP_FRAGMENT 0x3fff
+
+/* More headers than this before TCP or UDP are nobody's honest packet. */
+#define MAX_EXTENSION_HEADERS 6
+
+struct ethhdr {
+	__u8 dest[6];
+	__u8 source[6];
+	__be16 proto;
+} __attribute__((packed));
+
+struct iphdr {
+	__u8 version_ihl;
+	__u8 tos;
+	__be16 tot_len;
+	__be16 id;
+	__be16 frag_off;
+	__u8 ttl;
+	__u8 protocol;
+	__be16 check;
+	__be32 saddr;
+	__be32 daddr;
+};
+
+struct ipv6hdr {
+	__be32 flow; /* version, traffic class, flow label */
+	__be16 payload_len;
+	__u8 nexthdr;
+	__u8 hop_limit;
+	__be32 saddr[4];
+	__be32 daddr[4];
+};
+
+/* Start of each extension header; `length` counts 8 bytes beyond the first 8. */
+struct ipv6_extension {
+	__u8 nexthdr;
+	__u8 length;
+};
+
+/* TCP and UDP begin alike. */
+struct ports {
+	__be16 source;
+	__be16 dest;
+};
+
+enum parsed {
+	PARSED,    /* source and dest hold the endpoints */
+	OTHER,     /* another protocol: none of our business */
+	FRAGMENT,
+	MALFORMED,
+};
+
+static __always_inline enum parsed parse_ports(const struct ports *ports, const void *end, __u8 protocol,
+					       struct endpoint *source, struct endpoint *dest)
+{
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return OTHER;
+	if ((const void *)(ports + 1) > end)
+		return MALFORMED;
+	source->port = ports->source;
+	dest->port = ports->dest;
+	source->protocol = dest->protocol = protocol;
+	return PARSED;
+}
+
+static __always_inline enum parsed parse_ipv4(const struct iphdr *ip, const void *end, struct endpoint *source,
+					      struct endpoint *dest)
+{
+	__u32 header;
+
+	if ((const void *)(ip + 1) > end)
+		return MALFORMED;
+	header = (ip->version_ihl & 15) * 4;
+	if (ip->version_ihl >> 4 != 4 || header < sizeof(*ip))
+		return MALFORMED;
+	if (ip->frag_off & htons(IP_FRAGMENT))
+		return FRAGMENT;
+	source->address[0] = ip->saddr;
+	dest->address[0] = ip->daddr;
+	source->family = dest->family = 4;
+	return parse_ports((const void *)ip + header, end, ip->protocol, source, dest);
+}
+
+static __always_inline enum parsed parse_ipv6(const struct ipv6hdr *ip, const void *end, struct endpoint *source,
+					      struct endpoint *dest)
+{
+	const void *next = ip + 1;
+	const struct ipv6_extension *extension;
+	__u8 protocol;
+	int i;
+
+	if (next > end || (*(const __u8 *)ip) >> 4 != 6)
+		return MALFORMED;
+	protocol = ip->nexthdr;
+#pragma unroll
+	for (i = 0; i < MAX_EXTENSION_HEADERS; i++) {
+		if (protocol == IPPROTO_FRAGMENT)
+			return FRAGMENT;
+		if (protocol != IPPROTO_HOPOPTS && protocol != IPPROTO_ROUTING && protocol != IPPROTO_DSTOPTS &&
+		    protocol != IPPROTO_AH)
+			break;
+		extension = next;
+		if ((const void *)(extension + 1) > end)
+			return MALFORMED;
+		/* RFC 4302 §2.2: an authentication header counts in units of 4 bytes, less 2. */
+		next += protocol == IPPROTO_AH ? (extension->length + 2) * 4 : (extension->length + 1) * 8;
+		protocol = extension->nexthdr;
+	}
+	__builtin_memcpy(source->address, ip->saddr, sizeof(source->address));
+	__builtin_memcpy(dest->address, ip->daddr, sizeof(dest->address));
+	source->family = dest->family = 6;
+	return parse_ports(next, end, protocol, source, dest);
+}
+
+#endif
