@@ -27,6 +27,8 @@ export interface Link {
   readonly queues: number;
   /** Descriptors to wait on for input. */
   readonly pollFds: readonly number[];
+  /** Packets wait that the kernel would not take at the last flush: look again soon instead of blocking for input. */
+  readonly pending: boolean;
   rxPackets: number;
   txPackets: number;
   /** Frames that could not be sent because the ring or the device was full. */

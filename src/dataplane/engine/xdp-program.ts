@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// The XDP program of bpf/xdp.c in the kernel: one set of tables, one instance of the program for each device. The engine
+// tells it what to catch; nothing is pinned, so that all of it goes when the process ends. Control plane: every change is
+// a system call. Layouts here are those of bpf/maps.h.
+
+import { BpfMap } from '../../linux/bpf-map.ts';
+import { BpfProgram, type ProgramRun, type XdpMode } from '../../linux/bpf-program.ts';
+import { NATIVE_LE } from '../../linux/libc.ts';
+import type { Protocol } from '../../lvs/model.ts';
+import { type Address, addressFamily, addressWords } from '../../packet/address.ts';
+import { XDP_OBJECT } from './xdp-object.ts';
+
+/** Maps that each device has for itself. */
+const DEVICE_MAPS: ReadonlySet<string> = new Set(['xsks', 'device']);
+
+//  0 address(16)  16 port(2)  18 protocol(1)  19 family(1)                             struct endpoint
+const ENDPOINT_SIZE = 20;
+const LOCAL_SIZE = 16;
+const DEVICE_SIZE = 8;
+
+const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
+
+/** In the order of `enum stat`. */
+const STATS = ['passed', 'request', 'reply', 'fragment', 'malformed'] as const;
+
+/** Frames by what the program did with them, over all devices since it was loaded. */
+export type XdpCounters = Readonly<Record<(typeof STATS)[number], number>>;
+
+/** An address, a port (0: all) and a protocol that the program knows. SCTP is accepted and never caught in this form. */
+export interface Endpoint {
+  readonly protocol: Protocol;
+  readonly address: Address;
+  readonly port: number;
+}
+
+export interface XdpDevice {
+  readonly name: string;
+  readonly index: number;
+  /** `02:00:00:00:00:01`. */
+  readonly mac: string;
+}
+
+/** The program on one device. */
+export interface XdpInstance {
+  readonly mode: XdpMode;
+  /** Has the frames of `queue` that are for the engine go to the AF_XDP socket `fd`. */
+  setSocket(queue: number, fd: number): void;
+  /** To be told when the device's address changes: other frames pass. */
+  setMac(mac: string): void;
+  /** What the program does with a packet: for tests and diagnosis, no traffic is touched. */
+  run(packet: Uint8Array, repeat?: number): ProgramRun;
+  close(): void;
+}
+
+/** The loaded program with its shared tables. */
+export class XdpProgram {
+  readonly #maps: Map<string, BpfMap> = new Map();
+  readonly #serverUsers: Map<string, number> = new Map();
+  #locals: ReadonlySet<Address> = new Set();
+
+  constructor() {
+    try {
+      for (const definition of XDP_OBJECT.maps) {
+        if (!DEVICE_MAPS.has(definition.name)) this.#maps.set(definition.name, new BpfMap(definition));
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Attaches an instance to a device: native where the driver can, else generic. */
+  attach(device: XdpDevice): XdpInstance {
+    const maps = new Map(this.#maps);
+    const owned: { close(): void }[] = [];
+    const own = <T extends { close(): void }>(thing: T): T => {
+      owned.unshift(thing);
+      return thing;
+    };
+    const close = (): void => {
+      for (const thing of owned.splice(0)) thing.close();
+    };
+    try {
+      for (const definition of XDP_OBJECT.maps) {
+        if (DEVICE_MAPS.has(definition.name)) maps.set(definition.name, own(new BpfMap(definition)));
+      }
+      const setMac = (mac: string): void => mapOf(maps, 'device').update(u32(0), deviceValue(mac));
+      setMac(device.mac);
+      const program = own(new BpfProgram(XDP_OBJECT, maps));
+      const { mode } = own(program.attach(device.index, device.name));
+      const setSocket = (queue: number, fd: number): void => mapOf(maps, 'xsks').update(u32(queue), u32(fd));
+      return { mode, setSocket, setMac, run: (packet, repeat) => program.run(packet, repeat), close };
+    } catch (error) {
+      close();
+      throw error;
+    }
+  }
+
+  /** Catches what comes in for a virtual service. */
+  addService(service: Endpoint): void {
+    this.#map('services').update(endpointKey(service), u32(0));
+  }
+
+  removeService(service: Endpoint): void {
+    this.#map('services').delete(endpointKey(service));
+  }
+
+  /** Catches what a real server sends. A server of several services is added and removed once for each of them. */
+  addServer(server: Endpoint): void {
+    const name = endpointName(server);
+    const users = this.#serverUsers.get(name) ?? 0;
+    if (users === 0) this.#map('servers').update(endpointKey(server), u32(0));
+    this.#serverUsers.set(name, users + 1);
+  }
+
+  removeServer(server: Endpoint): void {
+    const name = endpointName(server);
+    const users = this.#serverUsers.get(name) ?? 0;
+    if (users > 1) {
+      this.#serverUsers.set(name, users - 1);
+    } else if (users === 1) {
+      this.#map('servers').delete(endpointKey(server));
+      this.#serverUsers.delete(name);
+    }
+  }
+
+  /** The director's own addresses, all of them: what servers answer to these is left to the kernel. */
+  setLocals(addresses: Iterable<Address>): void {
+    const wanted = new Set(addresses);
+    const map = this.#map('locals');
+    for (const address of wanted) if (!this.#locals.has(address)) map.update(addressBytes(address, LOCAL_SIZE), u32(0));
+    for (const address of this.#locals) if (!wanted.has(address)) map.delete(addressBytes(address, LOCAL_SIZE));
+    this.#locals = wanted;
+  }
+
+  counters(): XdpCounters {
+    const map = this.#map('stats');
+    const entries = STATS.map((name, index) => {
+      const values = map.lookup(u32(index)) ?? new Uint8Array(0);
+      const view = new DataView(values.buffer, values.byteOffset, values.byteLength);
+      let sum = 0;
+      for (let at = 0; at < view.byteLength; at += 8) sum += Number(view.getBigUint64(at, NATIVE_LE));
+      return [name, sum] as const;
+    });
+    return Object.fromEntries(entries) as XdpCounters;
+  }
+
+  /** The tables go when the last instance is closed as well. */
+  close(): void {
+    for (const map of this.#maps.values()) map.close();
+    this.#maps.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #map(name: string): BpfMap {
+    return mapOf(this.#maps, name);
+  }
+}
+
+function mapOf(maps: ReadonlyMap<string, BpfMap>, name: string): BpfMap {
+  const map = maps.get(name);
+  if (map === undefined) throw new TypeError(`the XDP program has no map '${name}', or is closed`);
+  return map;
+}
+
+function endpointName(endpoint: Endpoint): string {
+  return `${endpoint.protocol} ${endpoint.address} ${endpoint.port}`;
+}
+
+function endpointKey(endpoint: Endpoint): Uint8Array {
+  const key = addressBytes(endpoint.address, ENDPOINT_SIZE);
+  new DataView(key.buffer).setUint16(16, endpoint.port);
+  key[18] = PROTOCOL_NUMBERS[endpoint.protocol];
+  key[19] = addressFamily(endpoint.address);
+  return key;
+}
+
+/** The address as it stands on the wire at the start of `size` bytes. */
+function addressBytes(address: Address, size: number): Uint8Array {
+  const bytes = new Uint8Array(new ArrayBuffer(size));
+  const view = new DataView(bytes.buffer);
+  for (const [i, word] of addressWords(address).entries()) view.setInt32(i * 4, word);
+  return bytes;
+}
+
+function deviceValue(mac: string): Uint8Array {
+  const bytes = mac.split(':').map((octet) => Number.parseInt(octet, 16));
+  if (bytes.length !== 6 || bytes.some(Number.isNaN)) throw new TypeError(`not an Ethernet address: '${mac}'`);
+  const value = new Uint8Array(DEVICE_SIZE);
+  value.set(bytes);
+  return value;
+}
+
+function u32(value: number): Uint8Array {
+  const bytes = new Uint8Array(new ArrayBuffer(4));
+  new DataView(bytes.buffer).setUint32(0, value, NATIVE_LE);
+  return bytes;
+}
