@@ -91,8 +91,9 @@ test('status is a table for people and JSON for programs', async (t) => {
   const table = await ballast(['status'], { env });
   assert.match(table.stdout, /^data plane {3}table \(no packets\)$/m);
   assert.match(table.stdout, /^mem0 +memory +1 +3 +0$/m);
-  assert.match(table.stdout, /^dropped-malformed +3$/m);
-  assert.doesNotMatch(table.stdout, /^forwarded/m);
+  assert.match(table.stdout, /^dropped +3 packets, 3 malformed$/m);
+  assert.match(table.stdout, /^malformed-ipv4-checksum +3$/m);
+  assert.doesNotMatch(table.stdout, /^forward /m);
   const json = JSON.parse((await ballast(['status', '--json'], { env })).stdout);
   assert.equal(json.pid, process.pid);
 });

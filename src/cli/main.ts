@@ -114,8 +114,9 @@ function survivePipes(): void {
 
 function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const isOurs = 'code' in error || error.name === 'LvsError';
-  return isOurs ? error.message : (error.stack ?? error.message);
+  // What the machine or the user did has a code; anything else, and Node's complaints about arguments, is our bug.
+  const isExpected = isUsageError(error) || ('code' in error && !(error instanceof TypeError));
+  return isExpected ? error.message : (error.stack ?? error.message);
 }
 
 /** What node:util parseArgs throws. */

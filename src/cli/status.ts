@@ -42,6 +42,10 @@ export function formatStatus(status: DaemonStatus): string {
       'packets',
       `${counters.inPackets} in, ${counters.outPackets} out, ${rates.inPackets}/s in, ${rates.outPackets}/s out`,
     ],
+    [
+      'dropped',
+      `${countVerdicts(status, /^(drop|malformed)-/)} packets, ${countVerdicts(status, /^malformed-/)} malformed`,
+    ],
     ['bytes', `${counters.inBytes} in, ${counters.outBytes} out, ${rates.inBytes}/s in, ${rates.outBytes}/s out`],
   ];
   const links = status.links.map((link) => [
@@ -60,6 +64,10 @@ export function formatStatus(status: DaemonStatus): string {
     formatTable([['verdict', 'packets'], ...verdicts], 1),
   ];
   return parts.join('\n');
+}
+
+function countVerdicts(status: DaemonStatus, names: RegExp): number {
+  return Object.entries(status.verdicts).reduce((sum, [name, count]) => sum + (names.test(name) ? count : 0), 0);
 }
 
 /** Columns two spaces apart; those from `firstNumber` on (0 for none) are aligned to the right. */

@@ -86,7 +86,7 @@ test('status tells who runs and what was counted', async () => {
     [body.version, body.pid, body.uptimeSeconds, body.dataplane, body.services, body.servers],
     ['1.2.3', 42, 7, 'table (no packets)', 1, 0],
   );
-  assert.deepEqual(body.verdicts, { forwarded: 0, 'dropped-malformed': 3 });
+  assert.deepEqual(body.verdicts, { forward: 0, 'malformed-ipv4-checksum': 3 });
   assert.equal((body.links as unknown[]).length, 1);
 });
 

@@ -17,23 +17,21 @@ const ISSUE_LENGTH_MAX = 200;
 
 type Issues = NonNullable<ErrorAnswer['error']['issues']>;
 
-const LVS_STATUS: Readonly<Record<LvsErrorCode, ContentfulStatusCode>> = {
+/** HTTP status of each error code. */
+export const ERROR_STATUS: Readonly<Record<LvsErrorCode | RequestErrorCode, ContentfulStatusCode>> = {
+  BAD_REQUEST: 400,
+  NOT_FOUND: 404,
+  TOO_LARGE: 413,
+  INVALID: 422,
+  INTERNAL: 500,
   EEXIST: 409,
   ENOENT: 404,
   ESRCH: 404,
   EINVAL: 422,
   ERANGE: 422,
-  ENOMEM: 507,
   EAFNOSUPPORT: 422,
   EOPNOTSUPP: 501,
-};
-
-const REQUEST_STATUS: Readonly<Record<RequestErrorCode, ContentfulStatusCode>> = {
-  BAD_REQUEST: 400,
-  INVALID: 422,
-  NOT_FOUND: 404,
-  TOO_LARGE: 413,
-  INTERNAL: 500,
+  ENOMEM: 507,
 };
 
 /** A request that is refused before the data plane hears of it. */
@@ -53,12 +51,12 @@ export class RequestError extends Error {
 export function refusal(c: Context, error: unknown): Response | undefined {
   if (error instanceof LvsError) {
     const body: ErrorAnswer = { error: { code: error.code, message: error.message } };
-    return c.json(body, LVS_STATUS[error.code]);
+    return c.json(body, ERROR_STATUS[error.code]);
   }
   if (error instanceof RequestError) {
     const { code, message, issues } = error;
     const body: ErrorAnswer = { error: { code, message, ...(issues && { issues }) } };
-    return c.json(body, REQUEST_STATUS[code]);
+    return c.json(body, ERROR_STATUS[code]);
   }
   return undefined;
 }

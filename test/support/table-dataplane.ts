@@ -87,7 +87,7 @@ export class TableDataPlane implements DataPlane {
       totals: { counters: NOTHING, rates: NOTHING },
       timeouts: this.#timeouts,
       connections: { current: 0, maximum: 4096 },
-      verdicts: { forwarded: 0, 'dropped-malformed': 3 },
+      verdicts: { forward: 0, 'malformed-ipv4-checksum': 3 },
       links: [{ name: 'mem0', mode: 'memory', queues: 1, rxPackets: 3, txPackets: 0 }],
     };
   }
