@@ -34,7 +34,7 @@ import { IcmpLimit } from './defence/icmp-limit.ts';
 import { DESTINATION, rewriteIpv4, rewriteIpv6, SOURCE } from './forward/nat.ts';
 import type { Server } from './service/server.ts';
 import type { Service } from './service/service.ts';
-import { ServiceList } from './service/service-list.ts';
+import { ServiceList, type ServiceObserver } from './service/service-list.ts';
 import { ESTIMATION_TICKS, IN_BYTES, IN_PACKETS, OUT_BYTES, OUT_PACKETS } from './service/traffic.ts';
 import {
   ANSWER,
@@ -66,6 +66,7 @@ export interface DirectorOptions {
   readonly seed: HashSeed;
   /** Current tick; ticks of 10 ms, wrapping at 32 bits. */
   readonly now: number;
+  readonly observer?: ServiceObserver;
 }
 
 export class Director {
@@ -83,7 +84,7 @@ export class Director {
   #estimateAt: number;
 
   constructor(options: DirectorOptions) {
-    this.services = new ServiceList();
+    this.services = new ServiceList(options.observer);
     this.connections = new Connections(options.memory, options.seed, this.services.serversByIndex, options.now);
     this.#icmpLimit = new IcmpLimit(options.now);
     this.#icmpId = options.seed.k0 & 0xffff;

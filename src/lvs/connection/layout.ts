@@ -84,7 +84,7 @@ function bucketCapacity(maxConnections: number): number {
 export const MIN_BUCKETS = 4096;
 
 /** Most connections a table can be made for: every word offset must stay below 2^31. */
-export const MAX_CONNECTIONS: number = 2 ** 25;
+export const MAX_CONNECTIONS: number = 2 ** 24;
 
 /** Bytes that a table of `maxConnections` reserves. */
 export function connectionMemoryBytes(maxConnections: number): number {

@@ -23,21 +23,39 @@ import { addCounters, newCounters, Traffic } from './traffic.ts';
 /** Largest weight and threshold: INT_MAX, as ipvsadm has it. */
 const INT_MAX = 0x7fffffff;
 
+/**
+ * Told what packets the director wants to see. Called before the director itself changes: when it throws, the change
+ * does not happen. A server is known from its first service on until no connection refers to it any more, since its
+ * answers are wanted as long.
+ */
+export interface ServiceObserver {
+  serviceAdded(service: AddressKey): void;
+  serviceRemoved(service: AddressKey): void;
+  serverKnown(service: AddressKey, server: ServerKey): void;
+  serverForgotten(service: AddressKey, server: ServerKey): void;
+}
+
 export class ServiceList {
   readonly table: ServiceTable = new ServiceTable();
   /** Every server that is in a service or that connections still refer to, by its index. */
   readonly serversByIndex: (Server | undefined)[] = [];
   /** Servers out of their service that connections refer to, by service and server key. */
-  readonly #gone = new Map<string, Server>();
+  readonly #gone = new Map<string, GoneServer>();
+  readonly #observer: ServiceObserver | undefined;
   readonly #freeIndexes: number[] = [];
   readonly #traffic = new Traffic();
   /** What services that were deleted had counted. */
   readonly #retired = newCounters();
 
+  constructor(observer?: ServiceObserver) {
+    this.#observer = observer;
+  }
+
   addService(key: ServiceKey, options: ServiceOptions): void {
     const address = checkServiceKey(key);
     checkServiceOptions(options);
     if (this.table.get(address) !== undefined) throw new LvsError('EEXIST', `service ${formatServiceKey(key)} exists`);
+    this.#observer?.serviceAdded(address);
     this.table.add(new Service(address, options));
   }
 
@@ -62,8 +80,9 @@ export class ServiceList {
     checkServerOptions(options);
     if (service.find(key) !== undefined) throw new LvsError('EEXIST', `server ${formatServerKey(key)} exists`);
     const name = goneName(serviceKey, key);
-    const known = this.#gone.get(name);
+    const known = this.#gone.get(name)?.server;
     if (known === undefined) {
+      this.#observer?.serverKnown(service.key, key);
       const index = this.#freeIndexes.pop() ?? this.serversByIndex.length;
       const server = new Server(index, key, options);
       this.serversByIndex[index] = server;
@@ -111,8 +130,8 @@ export class ServiceList {
     const totals = Float64Array.from(this.#retired);
     for (const service of this.table.values()) addCounters(totals, service.estimate());
     this.#traffic.estimate(totals);
-    for (const [name, server] of this.#gone) {
-      if (server.references === 0) this.#release(name, server);
+    for (const [name, gone] of this.#gone) {
+      if (gone.server.references === 0) this.#release(name, gone);
     }
   }
 
@@ -134,21 +153,30 @@ export class ServiceList {
     addCounters(this.#retired, service.counters());
     for (const server of [...service.servers]) this.#takeOut(service, server);
     this.table.remove(service);
+    this.#observer?.serviceRemoved(service.key);
   }
 
   #takeOut(service: Service, server: Server): void {
     service.remove(server);
     server.available = false;
     const name = goneName(service.key, server.key);
-    if (server.references === 0) this.#release(name, server);
-    else this.#gone.set(name, server);
+    const gone = { service: service.key, server };
+    if (server.references === 0) this.#release(name, gone);
+    else this.#gone.set(name, gone);
   }
 
-  #release(name: string, server: Server): void {
+  #release(name: string, { service, server }: GoneServer): void {
     this.#gone.delete(name);
     this.serversByIndex[server.index] = undefined;
     this.#freeIndexes.push(server.index);
+    this.#observer?.serverForgotten(service, server.key);
   }
+}
+
+/** A server that is out of its service but still has connections. */
+interface GoneServer {
+  readonly service: AddressKey;
+  readonly server: Server;
 }
 
 function goneName(service: ServiceKey, server: ServerKey): string {

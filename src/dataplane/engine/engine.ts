@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine's turn: batches from every link through the director and out by their adjacencies. It owns each frame from
+// `receive` to `transmit` or `recycle`; it never blocks, the thread around it waits.
+// hot path
+
+import type { Director, FrameMemory } from '../../lvs/director.ts';
+import { ANSWER, FORWARD, PASS } from '../../lvs/verdict.ts';
+import { ETH_HLEN, ETH_P_IP, ETH_P_IPV6, ETH_TYPE, writeAddresses } from '../../packet/ethernet.ts';
+import { IPV4_DST } from '../../packet/ipv4.ts';
+import { IPV6_DST } from '../../packet/ipv6.ts';
+import {
+  type Adjacency,
+  type AdjacencyTable,
+  FAILED,
+  LOCAL_ADDRESS,
+  NO_LINK,
+  NO_ROUTE,
+  REACHABLE,
+  UNRESOLVED,
+} from './adjacency.ts';
+import { FrameBatch, type Link } from './link.ts';
+
+/** Gives packets that are not the director's back to the kernel. */
+export interface KernelPort {
+  /** Hands over the IP packet of `length` bytes at `offset` of the frame memory; false when the kernel did not take it. */
+  inject(offset: number, length: number): boolean;
+}
+
+/** Packets that got a good verdict but no way out, by reason. */
+export const EGRESS_NAMES = [
+  'drop-no-route',
+  'drop-no-link',
+  'drop-local-destination',
+  'drop-neighbour-unresolved',
+  'drop-mtu',
+  'drop-tx-full',
+  'drop-kernel-refused',
+] as const;
+const EGRESS_NO_ROUTE = 0;
+const EGRESS_NO_LINK = 1;
+const EGRESS_LOCAL = 2;
+const EGRESS_UNRESOLVED = 3;
+const EGRESS_MTU = 4;
+const EGRESS_TX_FULL = 5;
+const EGRESS_KERNEL = 6;
+
+/** By adjacency state. */
+const EGRESS_OF_STATE: Readonly<Record<number, number>> = {
+  [FAILED]: EGRESS_UNRESOLVED,
+  [NO_ROUTE]: EGRESS_NO_ROUTE,
+  [NO_LINK]: EGRESS_NO_LINK,
+  [LOCAL_ADDRESS]: EGRESS_LOCAL,
+};
+
+export interface EngineOptions {
+  readonly director: Director;
+  readonly frames: FrameMemory;
+  readonly adjacencies: AdjacencyTable;
+  readonly kernel: KernelPort;
+}
+
+export class Engine {
+  readonly links: Link[] = [];
+  /** Indexed as EGRESS_NAMES. */
+  readonly egress: Float64Array = new Float64Array(EGRESS_NAMES.length);
+  readonly #director: Director;
+  readonly #frames: FrameMemory;
+  readonly #adjacencies: AdjacencyTable;
+  readonly #kernel: KernelPort;
+  readonly #batch = new FrameBatch();
+
+  constructor(options: EngineOptions) {
+    this.#director = options.director;
+    this.#frames = options.frames;
+    this.#adjacencies = options.adjacencies;
+    this.#kernel = options.kernel;
+  }
+
+  /** One batch from each link, then timers. Returns how many packets came in. */
+  turn(now: number): number {
+    const links = this.links;
+    let total = 0;
+    for (let i = 0; i < links.length; i++) {
+      const link = links[i];
+      const count = link.receive(this.#batch);
+      for (let p = 0; p < count; p++) this.#handle(link, this.#batch.offsets[p], this.#batch.lengths[p], now);
+      total += count;
+    }
+    for (let i = 0; i < links.length; i++) links[i].flush();
+    this.#director.tick(now);
+    return total;
+  }
+
+  /** Sends what waited for a neighbour that is known now, or drops it when there is no hope. */
+  release(adjacency: Adjacency): void {
+    const held = adjacency.held.splice(0);
+    for (let i = 0; i < held.length; i += 2) {
+      if (adjacency.state === REACHABLE) this.#send(adjacency, held[i], held[i + 1]);
+      else this.#drop(EGRESS_UNRESOLVED, held[i]);
+    }
+  }
+
+  #handle(link: Link, frame: number, length: number, now: number): void {
+    const verdict = this.#director.process(this.#frames, frame, length, now);
+    if (verdict === FORWARD || verdict === ANSWER) {
+      this.#egress(frame, this.#director.frameLength);
+      return;
+    }
+    if (verdict === PASS && length > ETH_HLEN && !this.#kernel.inject(frame + ETH_HLEN, length - ETH_HLEN)) {
+      this.egress[EGRESS_KERNEL]++;
+    }
+    link.recycle(frame);
+  }
+
+  #egress(frame: number, length: number): void {
+    const view = this.#frames.view;
+    const { family, ip } = this.#director.headers;
+    const adjacency =
+      family === 4
+        ? this.#adjacencies.resolveIpv4(view.getInt32(ip + IPV4_DST))
+        : this.#adjacencies.resolveIpv6(view, ip + IPV6_DST);
+    adjacency.used = true;
+    if (adjacency.state === REACHABLE) {
+      this.#send(adjacency, frame, length);
+    } else if (adjacency.state === UNRESOLVED) {
+      const oldest = this.#adjacencies.hold(adjacency, frame, length);
+      if (oldest !== -1) this.#drop(EGRESS_UNRESOLVED, oldest);
+    } else {
+      this.#drop(EGRESS_OF_STATE[adjacency.state], frame);
+    }
+  }
+
+  #send(adjacency: Adjacency, frame: number, length: number): void {
+    const link = adjacency.link as Link;
+    if (length - ETH_HLEN > adjacency.mtu) {
+      this.#drop(EGRESS_MTU, frame);
+      return;
+    }
+    const view = this.#frames.view;
+    writeAddresses(view, frame, adjacency.dstHigh, adjacency.dstLow, adjacency.srcHigh, adjacency.srcLow);
+    const isIpv4 = view.getUint8(frame + ETH_HLEN) >>> 4 === 4;
+    view.setUint16(frame + ETH_TYPE, isIpv4 ? ETH_P_IP : ETH_P_IPV6);
+    if (!link.transmit(frame, length)) this.egress[EGRESS_TX_FULL]++;
+  }
+
+  #drop(reason: number, frame: number): void {
+    this.egress[reason]++;
+    this.links[0].recycle(frame);
+  }
+}
