@@ -8,11 +8,11 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
+import { localDataPlane } from '../../test/support/local-dataplane.ts';
 import { scratchFolder } from '../../test/support/scratch.ts';
-import { TableDataPlane } from '../../test/support/table-dataplane.ts';
 import { Daemon } from '../daemon/daemon.ts';
 import { createLog } from '../daemon/log.ts';
-import type { Change } from '../dataplane/dataplane.ts';
+import type { Change, DataPlane } from '../dataplane/dataplane.ts';
 import { LvsError, type LvsErrorCode } from '../lvs/model.ts';
 import { ApiDataPlane, DaemonError } from './client.ts';
 
@@ -24,8 +24,8 @@ const ADD = {
   options: { scheduler: 'rr', schedulerFlags: [], onePacket: false },
 } as unknown as Change;
 
-async function start(t: TestContext): Promise<{ client: ApiDataPlane; daemon: Daemon; dataplane: TableDataPlane }> {
-  const dataplane = new TableDataPlane();
+async function start(t: TestContext): Promise<{ client: ApiDataPlane; daemon: Daemon; dataplane: DataPlane }> {
+  const dataplane = localDataPlane();
   const socket = join(scratchFolder(t), 'a.sock');
   const daemon = await Daemon.start({ socket }, { open: async () => dataplane, log });
   const client = new ApiDataPlane(socket);
@@ -84,19 +84,23 @@ test('another program behind the socket is recognized', async (t) => {
 
 test('closing the daemon closes the data plane and removes the socket', async (t) => {
   const { client, daemon, dataplane } = await start(t);
+  let isClosed = false;
+  dataplane.close = async () => {
+    isClosed = true;
+  };
   await client.snapshot();
   await daemon.close();
-  assert.equal(dataplane.isClosed, true);
+  assert.equal(isClosed, true);
   assert.equal(existsSync(daemon.socket), false);
   await assert.rejects(client.snapshot(), DaemonError);
 });
 
 test('a client that comes while the data plane opens is answered once it is open', async (t) => {
   const socket = join(scratchFolder(t), 'a.sock');
-  const dataplane = new TableDataPlane();
+  const dataplane = localDataPlane();
   const client = new ApiDataPlane(socket);
   let early: Promise<unknown> = Promise.resolve();
-  const open = async (): Promise<TableDataPlane> => {
+  const open = async (): Promise<DataPlane> => {
     early = client.apply(ADD);
     return dataplane;
   };
@@ -108,7 +112,7 @@ test('a client that comes while the data plane opens is answered once it is open
 
 test('when the data plane does not open nothing is left behind', async (t) => {
   const socket = join(scratchFolder(t), 'a.sock');
-  const open = (): Promise<TableDataPlane> => Promise.reject(new Error('no such device'));
+  const open = (): Promise<DataPlane> => Promise.reject(new Error('no such device'));
   await assert.rejects(Daemon.start({ socket }, { open, log }), /no such device/);
   assert.equal(existsSync(socket), false);
 });

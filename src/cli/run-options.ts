@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { LogLevel } from '../daemon/log.ts';
 import { DEFAULT_SOCKET, socketPath } from '../daemon/protocol.ts';
+import { MAX_CONNECTIONS } from '../lvs/connection/layout.ts';
 
 export const RUN_HELP = `usage: ballast run [OPTIONS]
 
@@ -75,7 +76,7 @@ export function parseRunArgs(args: readonly string[]): RunOptions | 'help' {
     interfaces: [...new Set(values.interface)],
     foreground: values.foreground === true,
     socket,
-    maxConnections: parseCount(values['max-connections'], '--max-connections'),
+    maxConnections: parseMaxConnections(values['max-connections']),
     rules: values.rules === undefined ? undefined : readRules(resolve(values.rules)),
     log: values.log === undefined ? socket.replace(/(\.sock)?$/, '.log') : resolve(values.log),
     logLevel: logLevel as LogLevel,
@@ -91,10 +92,11 @@ export function foregroundArgs(options: RunOptions): string[] {
   return args;
 }
 
-function parseCount(text: string | undefined, option: string): number | undefined {
+function parseMaxConnections(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new RunError(`${option} '${text}' is not a number from 1 to 999999999`);
-  return Number(text);
+  const count = /^[1-9]\d{0,8}$/.test(text) ? Number(text) : 0;
+  if (count > 0 && count <= MAX_CONNECTIONS) return count;
+  throw new RunError(`--max-connections '${text}' is not a number from 1 to ${MAX_CONNECTIONS}`);
 }
 
 function readRules(path: string): RulesFile {

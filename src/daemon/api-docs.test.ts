@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { TableDataPlane } from '../../test/support/table-dataplane.ts';
+import { localDataPlane } from '../../test/support/local-dataplane.ts';
 import { createApi } from './api.ts';
 import { createLog } from './log.ts';
 import { ERROR_STATUS } from './request.ts';
@@ -13,7 +13,7 @@ const text = readFileSync(new URL('../../../docs/api.md', import.meta.url), 'utf
 
 test('every resource is documented and every documented one exists', () => {
   const log = createLog({ level: 'error', write: assert.fail });
-  const app = createApi({ version: '', pid: 1, uptimeSeconds: () => 0 }, { dataplane: new TableDataPlane(), log });
+  const app = createApi({ version: '', pid: 1, uptimeSeconds: () => 0 }, { dataplane: localDataPlane(), log });
   const routes = app.routes.map((route) => `${route.method} ${route.path}`);
   const documented = [...text.matchAll(/^\| `([A-Z]+ \/\S+)` \|/gm)].map((match) => match[1]);
   assert.deepEqual(documented.sort(), routes.sort());
