@@ -40,7 +40,7 @@ async function openDataPlane(options: RunOptions, log: Logger): Promise<DataPlan
   }
 }
 
-/** Applies an `ipvsadm -S` file; the first rule that is refused fails the start, with ipvsadm's own words. */
+/** Applies an `ipvsadm -S` file; a rule that is refused fails the start, with ipvsadm's own words. */
 async function restore(rules: RulesFile, dataplane: DataPlane, log: Logger): Promise<void> {
   const { runIpvsadm } = await import('./ipvsadm/run.ts');
   let complaint = '';
@@ -52,7 +52,9 @@ async function restore(rules: RulesFile, dataplane: DataPlane, log: Logger): Pro
     },
   };
   const status = await runIpvsadm(['-R'], io, dataplane);
-  if (status !== 0) throw new RunError(`rules '${rules.path}': ${complaint.trim().replaceAll('\n', '; ')}`);
+  // As the original, -R goes on after a rule that is refused and reports success: what it says is what tells.
+  if (status !== 0 || complaint !== '')
+    throw new RunError(`rules '${rules.path}': ${complaint.trim().replaceAll('\n', '; ')}`);
   log.info('rules restored', { path: rules.path });
 }
 

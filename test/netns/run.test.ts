@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// `ballast run` with the real engine, in a namespace of its own: it starts, says so, stops, and fails cleanly.
+
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { addAddress } from '../../src/linux/route/address.ts';
+import { changeLink, createVeth } from '../../src/linux/route/link.ts';
+import { openRouteSocket } from '../../src/linux/route/route-socket.ts';
+import type { Address } from '../../src/packet/address.ts';
+import { ballast, type Outcome } from '../support/ballast-process.ts';
+import { eventually } from '../support/eventually.ts';
+import { temporaryNamespace } from '../support/namespaces.ts';
+import { requirements } from '../support/requirements.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+const skip = requirements('root', 'xdp');
+
+interface Host {
+  readonly folder: string;
+  readonly socket: string;
+  /** Runs the program in the namespace, with its own socket. */
+  readonly run: (...args: readonly string[]) => Promise<Outcome>;
+}
+
+/** A namespace with the device `blst0`, up and with an address, and an end of all daemons that the test started there. */
+function host(t: TestContext): Host {
+  const folder = scratchFolder(t);
+  const socket = join(folder, 'a.sock');
+  const namespace = temporaryNamespace(t, 'run');
+  const route = openRouteSocket(namespace);
+  createVeth(route, { name: 'blst0' }, { name: 'far0' });
+  for (const name of ['blst0', 'far0']) changeLink(route, name, { up: true });
+  addAddress(route, 'blst0', '192.0.2.1' as Address, 24);
+  route.close();
+  const run = (...args: readonly string[]): Promise<Outcome> =>
+    ballast(args, { namespace, env: { BALLAST_SOCKET: socket } });
+  t.after(() => stop({ folder, socket, run }));
+  return { folder, socket, run };
+}
+
+/** Ends the daemon of `at`, if one runs, and waits until it is gone. */
+async function stop(at: Host): Promise<void> {
+  const { status, stdout } = await at.run('status', '--json');
+  if (status !== 0) return;
+  const { pid } = JSON.parse(stdout) as { pid: number };
+  process.kill(pid, 'SIGTERM');
+  await eventually(`the end of daemon ${pid}`, () => (existsSync(`/proc/${pid}`) ? undefined : true));
+}
+
+test('run starts a daemon that goes on, tells what it serves, and ends with SIGTERM', { skip }, async (t) => {
+  const at = host(t);
+  const { status, stdout, stderr } = await at.run('run');
+  assert.deepEqual([status, stderr], [0, '']);
+  assert.match(stdout, /^ballast: running, pid \d+, .+ on blst0, socket .+a\.sock\n$/);
+  assert.match((await at.run('status')).stdout, /^blst0 +(native|generic) +1 /m);
+  await stop(at);
+  assert.deepEqual(readdirSync(at.folder), ['a.log']);
+  assert.equal((await at.run('run')).status, 0);
+});
+
+test('a second daemon on the same socket is refused and the first goes on', { skip }, async (t) => {
+  const at = host(t);
+  assert.equal((await at.run('run')).status, 0);
+  const { status, stdout, stderr } = await at.run('run');
+  assert.deepEqual([status, stdout], [1, '']);
+  assert.equal(
+    stderr,
+    `ballast: a Ballast daemon already answers at ${at.socket}: stop it, or choose another --socket\n`,
+  );
+  assert.equal((await at.run('status')).status, 0);
+});
+
+test('a daemon that was killed is replaced', { skip }, async (t) => {
+  const at = host(t);
+  const first = await at.run('run');
+  const pid = Number(/pid (\d+)/.exec(first.stdout)?.[1]);
+  process.kill(pid, 'SIGKILL');
+  await eventually(`the end of daemon ${pid}`, () => (existsSync(`/proc/${pid}`) ? undefined : true));
+  assert.equal(existsSync(at.socket), true);
+  const second = await at.run('run');
+  assert.deepEqual([second.status, second.stderr], [0, '']);
+});
+
+test('a device that is not there fails the start in one line and leaves nothing behind', { skip }, async (t) => {
+  const at = host(t);
+  for (const args of [[], ['--foreground']]) {
+    const { status, stdout, stderr } = await at.run('run', '--interface', 'nowhere0', ...args);
+    assert.deepEqual([status, stdout], [1, '']);
+    assert.match(stderr, /^(time=[^\n]+\n)*ballast: [^\n]*nowhere0[^\n]*\n$/);
+    assert.deepEqual(readdirSync(at.folder), []);
+  }
+});
+
+test('services of a rules file are there when run returns, and saved rules come back the same', { skip }, async (t) => {
+  const at = host(t);
+  const rules = join(scratchFolder(t), 'rules');
+  const text = '-A -t 192.0.2.10:80 -s wrr\n-a -t 192.0.2.10:80 -r 192.0.2.20:8080 -m -w 3\n';
+  writeFileSync(rules, text);
+  const { status, stderr } = await at.run('run', '--rules', rules);
+  assert.deepEqual([status, stderr], [0, '']);
+  assert.equal((await at.run('ipvsadm', '-S', '-n')).stdout, text);
+});
+
+test('a rule that is refused fails the start with ipvsadm’s words', { skip }, async (t) => {
+  const at = host(t);
+  const rules = join(scratchFolder(t), 'rules');
+  writeFileSync(rules, '-A -t 192.0.2.10:80 -s rr\n-A -t 192.0.2.10:80 -s rr\n');
+  const { status, stderr } = await at.run('run', '--rules', rules);
+  assert.equal(status, 1);
+  assert.equal(stderr, `ballast: rules '${rules}': Service already exists\n`);
+  assert.deepEqual(readdirSync(at.folder), []);
+});
