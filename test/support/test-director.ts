@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// A director with a clock of its own and one frame slot, for unit tests: packets in, verdict and packet out.
+
+import { LocalDataPlane } from '../../src/dataplane/engine/local.ts';
+import { connectionMemoryBytes, layConnectionMemory, MS_PER_TICK } from '../../src/lvs/connection/layout.ts';
+import { Director } from '../../src/lvs/director.ts';
+import type { ConnectionSnapshot, ServerOptions, ServiceKey } from '../../src/lvs/model.ts';
+import { parseServerKey, parseServiceKey } from '../../src/lvs/service-key.ts';
+import { ANSWER, FORWARD, VERDICT_NAMES } from '../../src/lvs/verdict.ts';
+import { frame } from './frames.ts';
+
+const SLOT = 2048;
+const HEADROOM = 256;
+/** Bytes around the packet that the director must never touch are filled with this. */
+const GUARD = 0xa5;
+
+export interface Outcome {
+  /** Name of the verdict. */
+  readonly verdict: string;
+  /** The IP packet that leaves, for `forward` and `answer-icmp`. */
+  readonly packet: Uint8Array | undefined;
+}
+
+export class TestDirector {
+  readonly director: Director;
+  readonly dataplane: LocalDataPlane;
+  readonly #bytes = new Uint8Array(SLOT);
+  readonly #view = new DataView(this.#bytes.buffer);
+  #now: number;
+
+  constructor(options: { maxConnections?: number; startTick?: number } = {}) {
+    const maxConnections = options.maxConnections ?? 4096;
+    this.#now = options.startTick ?? 0;
+    const buffer = new ArrayBuffer(connectionMemoryBytes(maxConnections));
+    this.director = new Director({
+      memory: layConnectionMemory(buffer, maxConnections),
+      seed: { k0: 0x12345678, k1: 0x0badcafe },
+      now: this.#now,
+    });
+    this.dataplane = new LocalDataPlane(this.director, () => this.#now);
+  }
+
+  /** Lets time pass; timers run. */
+  advance(seconds: number): void {
+    const target = this.#now + Math.round((seconds * 1000) / MS_PER_TICK);
+    while (this.#now < target) {
+      this.#now = Math.min(target, this.#now + 10);
+      this.director.tick(this.#now | 0);
+    }
+  }
+
+  addService(text: string, scheduler = 'rr'): ServiceKey {
+    const service = parseServiceKey(text);
+    if (service === undefined) throw new TypeError(`not a service: ${text}`);
+    const options = { scheduler, schedulerFlags: [], onePacket: false };
+    this.dataplane.applyNow({ type: 'add-service', service, options });
+    return service;
+  }
+
+  addServer(service: ServiceKey, text: string, weight = 1): void {
+    this.dataplane.applyNow({ type: 'add-server', service, server: serverKey(text), options: nat(weight) });
+  }
+
+  editServer(service: ServiceKey, text: string, weight: number): void {
+    this.dataplane.applyNow({ type: 'edit-server', service, server: serverKey(text), options: nat(weight) });
+  }
+
+  deleteServer(service: ServiceKey, text: string): void {
+    this.dataplane.applyNow({ type: 'delete-server', service, server: serverKey(text) });
+  }
+
+  /** Passes an IP packet through. */
+  packet(packet: Uint8Array): Outcome {
+    return this.frame(frame(packet));
+  }
+
+  /** Passes a whole frame through; throws when anything outside of its slot's room was written. */
+  frame(input: Uint8Array): Outcome {
+    this.#bytes.fill(GUARD);
+    this.#bytes.set(input, HEADROOM);
+    const frames = { view: this.#view, bytes: this.#bytes };
+    const verdict = this.director.process(frames, HEADROOM, input.length, this.#now | 0);
+    const leaves = verdict === FORWARD || verdict === ANSWER;
+    const length = leaves ? this.director.frameLength : 0;
+    const end = HEADROOM + Math.max(input.length, length);
+    for (let i = 0; i < SLOT; i++) {
+      if ((i < HEADROOM || i >= end) && this.#bytes[i] !== GUARD) throw new Error(`byte ${i} of the slot was written`);
+    }
+    const packet = leaves ? this.#bytes.slice(HEADROOM + 14, HEADROOM + length) : undefined;
+    return { verdict: VERDICT_NAMES[verdict], packet };
+  }
+
+  connections(): ConnectionSnapshot[] {
+    return [...this.dataplane.connectionsNow(0).entries];
+  }
+}
+
+function serverKey(text: string): { address: never; port: number } {
+  const key = parseServerKey(text);
+  if (key === undefined) throw new TypeError(`not a server: ${text}`);
+  return key as { address: never; port: number };
+}
+
+function nat(weight: number): ServerOptions {
+  return { method: 'nat', weight, upperThreshold: 0, lowerThreshold: 0 };
+}
