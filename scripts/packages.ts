@@ -2,7 +2,7 @@
 // The one table of the programs that tests and benchmarks run but do not bring along, and the Debian packages that
 // hold them. Read by the installer, the test script, the benches and test/support/requirements.ts.
 
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Program → Debian packages that make it work. */
@@ -16,6 +16,7 @@ const PACKAGES = {
   ipvsadm: ['ipvsadm'],
   nft: ['nftables'],
   nginx: ['nginx-light'],
+  'nginx-stream': ['libnginx-mod-stream'],
   tshark: ['tshark'],
   wrk: ['wrk'],
 } as const satisfies Record<string, readonly string[]>;
@@ -26,7 +27,12 @@ export type Program = keyof typeof PACKAGES;
 export const TEST_PROGRAMS: readonly Program[] = ['clang', 'curl', 'ethtool', 'gcc', 'ip', 'ipvsadm', 'wrk'];
 
 /** What `npm run bench -- http` uses. */
-export const BENCH_PROGRAMS: readonly Program[] = ['haproxy', 'nft', 'nginx', 'wrk'];
+export const BENCH_PROGRAMS: readonly Program[] = ['haproxy', 'nft', 'nginx', 'nginx-stream', 'wrk'];
+
+/** Things that are no programs but files. */
+const FILES: Readonly<Partial<Record<Program, string>>> = {
+  'nginx-stream': '/usr/lib/nginx/modules/ngx_stream_module.so',
+};
 
 /** A plain user's PATH lacks the folders of system programs. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
@@ -44,7 +50,10 @@ export function packagesOf(program: Program): readonly string[] {
 
 /** Those of `programs` that are not installed. */
 export function missingPrograms(programs: readonly Program[]): Program[] {
-  return programs.filter((program) => findProgram(program) === undefined);
+  return programs.filter((program) => {
+    const file = FILES[program];
+    return file === undefined ? findProgram(program) === undefined : !existsSync(file);
+  });
 }
 
 function isExecutable(path: string): boolean {

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// `ballast lab …`: checks, stands the lab up, lets it tell its story, and takes it down again whatever happens: at the
+// end, after Ctrl-C, after an error. What a killed lab left is removed by the next one. Called by the main program.
+
+import { SysError, UnsupportedError } from '../linux/errno.ts';
+import { abortable } from './abortable.ts';
+import { removeLab } from './claim.ts';
+import { LabError } from './lab-error.ts';
+import { type LabReport, type Narrator, type PhaseReport, tellNat } from './nat.ts';
+import { LAB_HELP, type LabOptions, LabUsageError, parseLabOptions } from './options.ts';
+import { DEFAULT_PREFIX, drawPlan } from './plan.ts';
+import { NatLab } from './session.ts';
+import { TablePainter } from './table.ts';
+
+const SIGNALS: Readonly<Partial<Record<NodeJS.Signals, number>>> = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
+
+/** Runs `ballast lab ARGS` and returns the exit status: 0 when every request was answered and the shares are right. */
+export async function runLab(args: readonly string[]): Promise<number> {
+  let options: LabOptions | 'help';
+  try {
+    options = parseLabOptions(args);
+  } catch (error) {
+    if (!(error instanceof LabUsageError)) throw error;
+    process.stderr.write(`ballast lab: ${error.message}\n${LAB_HELP}`);
+    return 2;
+  }
+  if (options === 'help') {
+    process.stdout.write(LAB_HELP);
+    return 0;
+  }
+  if (process.getuid?.() !== 0) {
+    process.stderr.write(
+      'ballast lab: needs root, to make network namespaces and load XDP programs: run it with sudo\n',
+    );
+    return 1;
+  }
+  return withSignals((signal) => (options.down ? down() : runNat(options, signal)));
+}
+
+/** Runs `body` with a signal that SIGINT, SIGTERM and SIGHUP abort; errors for the user become a line and a status. */
+async function withSignals(body: (signal: AbortSignal) => Promise<number>): Promise<number> {
+  const controller = new AbortController();
+  let interrupted: number | undefined;
+  const onSignal = (name: NodeJS.Signals): void => {
+    interrupted ??= SIGNALS[name];
+    controller.abort(new LabError(`interrupted by ${name}; everything is removed`));
+  };
+  for (const name of Object.keys(SIGNALS)) process.on(name, onSignal);
+  try {
+    return await body(controller.signal);
+  } catch (error) {
+    if (!isForUser(error)) throw error;
+    process.stderr.write(`ballast lab: ${error.message}\n`);
+    return interrupted ?? 1;
+  } finally {
+    for (const name of Object.keys(SIGNALS)) process.off(name, onSignal);
+  }
+}
+
+function isForUser(error: unknown): error is Error {
+  return error instanceof LabError || error instanceof SysError || error instanceof UnsupportedError;
+}
+
+async function down(): Promise<number> {
+  const removed = await removeLab(DEFAULT_PREFIX);
+  process.stdout.write(removed === undefined ? 'there is no lab to remove\n' : `removed ${removed}\n`);
+  return 0;
+}
+
+async function runNat(options: LabOptions, signal: AbortSignal): Promise<number> {
+  const narrator: Narrator = options.json
+    ? { say: () => {}, painter: undefined }
+    : { say: (text) => process.stdout.write(`${text}\n`), painter: new TablePainter(process.stdout) };
+  const opening = NatLab.open({ servers: options.servers });
+  let lab: NatLab;
+  try {
+    lab = await abortable(opening, signal);
+  } catch (error) {
+    // Interrupted while it was built: wait until it stands or has failed, then take it down.
+    await opening.then(
+      (standing) => standing.close(),
+      () => {},
+    );
+    throw error;
+  }
+  let keep = false;
+  try {
+    if (lab.claim.removed !== undefined) narrator.say(`removed what an earlier lab left: ${lab.claim.removed}\n`);
+    narrator.say(drawPlan(lab.plan));
+    const report = await tellNat(lab, options, narrator, signal);
+    keep = options.keep;
+    conclude(report, lab, options, narrator);
+    return report.problem === null ? 0 : 1;
+  } finally {
+    if (!keep) await lab.close();
+  }
+}
+
+function conclude(report: LabReport, lab: NatLab, options: LabOptions, narrator: Narrator): void {
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify(report)}\n`);
+    return;
+  }
+  const shares = report.phases.map(sharesOf).join(', then ');
+  const verdict = report.problem ?? `all ${report.requests} requests answered, shares as the weights ask (${shares})`;
+  narrator.say(`\n${report.problem === null ? 'ok' : 'FAILED'}: ${verdict}`);
+  for (const [reason, count] of Object.entries(report.errors)) narrator.say(`  ${count} × ${reason}`);
+  if (options.keep) narrator.say(keptText(lab));
+}
+
+function keptText(lab: NatLab): string {
+  const { plan, director } = lab;
+  const enter = (namespace: string): string => `nsenter --net=/run/netns/${namespace}`;
+  return [
+    '\nThe lab stays:',
+    `  ${enter(plan.client.namespace)} curl http://${plan.virtual.v4}/`,
+    `  ${enter(plan.director.namespace)} bash`,
+    `  BALLAST_SOCKET=${director.socket} ballast ipvsadm -Ln`,
+    'Remove it with: ballast lab nat --down',
+  ].join('\n');
+}
+
+function sharesOf(phase: PhaseReport): string {
+  return Object.keys(phase.weights)
+    .map((name) => phase.perServer[name] ?? 0)
+    .join(':');
+}

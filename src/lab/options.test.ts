@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LabUsageError, parseLabOptions } from './options.ts';
+
+test('without options a lab has two servers', () => {
+  const expected = { servers: 2, seconds: 12, rate: 200, json: false, keep: false, down: false };
+  assert.deepEqual(parseLabOptions(['nat']), expected);
+});
+
+test('options are taken in any place', () => {
+  const options = parseLabOptions(['--servers', '5', 'nat', '--seconds=3', '--rate', '10', '--json', '--keep']);
+  assert.deepEqual(options, { servers: 5, seconds: 3, rate: 10, json: true, keep: true, down: false });
+  assert.equal(parseLabOptions(['--help']), 'help');
+  assert.equal(parseLabOptions(['nat', '-h']), 'help');
+});
+
+test('what makes no sense is refused by name', () => {
+  const cases: readonly (readonly [string[], RegExp])[] = [
+    [[], /which lab/],
+    [['dr2'], /no lab 'dr2'/],
+    [['nat', 'more'], /'more'/],
+    [['nat', '--servers', '1'], /--servers takes a whole number from 2 to 64, not '1'/],
+    [['nat', '--servers', '65'], /'65'/],
+    [['nat', '--rate', '-5'], /rate/],
+    [['nat', '--rate', '1e3'], /'1e3'/],
+    [['nat', '--seconds', ''], /''/],
+    [['nat', '--unknown'], /unknown/],
+    [['nat', '--keep', '--down'], /exclude/],
+  ];
+  for (const [args, message] of cases) {
+    assert.throws(
+      () => parseLabOptions(args),
+      (error) => error instanceof LabUsageError && message.test(error.message),
+    );
+  }
+});

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arguments of `ballast lab`. Pure; lab.ts prints the message of a LabUsageError and exits 2.
+
+import { parseArgs } from 'node:util';
+import { MAX_SERVERS } from './plan.ts';
+
+export const LAB_HELP = `usage: ballast lab nat [--servers N] [--seconds S] [--rate R] [--json] [--keep]
+       ballast lab nat --down
+
+A client, a director and real servers in network namespaces of this machine. Needs root.
+
+  --servers N   real servers, 2 to ${MAX_SERVERS} (2)
+  --seconds S   how long the client makes requests, 1 to 86400 (12)
+  --rate R      requests a second, each on a new connection, 1 to 2000 (200)
+  --json        print nothing but one JSON object at the end
+  --keep        leave the lab running at the end; the next run, or --down, removes it
+  --down        remove a lab that was kept
+`;
+
+export interface LabOptions {
+  readonly servers: number;
+  readonly seconds: number;
+  readonly rate: number;
+  readonly json: boolean;
+  readonly keep: boolean;
+  readonly down: boolean;
+}
+
+/** Arguments that make no sense; the message says which. */
+export class LabUsageError extends Error {
+  readonly code = 'BALLAST_USAGE';
+}
+
+/** Options of `ballast lab NAME`; 'help' when that is what was asked for. */
+export function parseLabOptions(args: readonly string[]): LabOptions | 'help' {
+  const { values, positionals } = parse(args);
+  if (values.help) return 'help';
+  const [name, ...rest] = positionals;
+  if (name === undefined) throw new LabUsageError('which lab? there is: nat');
+  if (name !== 'nat') throw new LabUsageError(`there is no lab '${name}'; there is: nat`);
+  if (rest.length > 0) throw new LabUsageError(`unexpected argument '${rest[0]}'`);
+  if (values.keep && values.down) throw new LabUsageError('--keep and --down exclude each other');
+  return {
+    servers: integer('--servers', values.servers, 2, 2, MAX_SERVERS),
+    seconds: integer('--seconds', values.seconds, 12, 1, 86_400),
+    rate: integer('--rate', values.rate, 200, 1, 2_000),
+    json: values.json === true,
+    keep: values.keep === true,
+    down: values.down === true,
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        servers: { type: 'string' },
+        seconds: { type: 'string' },
+        rate: { type: 'string' },
+        json: { type: 'boolean' },
+        keep: { type: 'boolean' },
+        down: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    throw new LabUsageError((error as Error).message);
+  }
+}
+
+function integer(option: string, text: string | undefined, absent: number, least: number, most: number): number {
+  if (text === undefined) return absent;
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw new LabUsageError(`${option} takes a whole number from ${least} to ${most}, not '${text}'`);
+}

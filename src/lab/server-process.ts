@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// A real server of a lab, run as `node server-process.js NAME PORT` inside its namespace: HTTP that says who it is
+// (`/`) or streams N bytes (`/bytes/N`), and UDP that echoes with its name in front. Prints `ready` when it listens.
+// Knows nothing of directors; ends on SIGTERM.
+
+import { createSocket } from 'node:dgram';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { payload } from './payload.ts';
+
+const MOST_BYTES = 2 ** 32;
+
+const [name, portText] = process.argv.slice(2);
+const port = Number(portText);
+
+const http = createServer((request, response) => answer(request, response));
+const udp = createSocket({ type: 'udp6' }, (message, from) => {
+  udp.send([Buffer.from(`${name} `), message], from.port, from.address);
+});
+
+/** Connections that a benchmark leaves idle stay; the client decides. */
+http.keepAliveTimeout = 0;
+
+http.listen(port, '::', 4096, () => {
+  udp.bind(port, '::', () => process.stdout.write('ready\n'));
+});
+process.on('SIGTERM', () => process.exit(0));
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  const bytes = /^\/bytes\/(\d{1,10})$/.exec(request.url ?? '')?.[1];
+  response.setHeader('x-served-by', name);
+  if (bytes === undefined) {
+    response.setHeader('content-type', 'text/plain; charset=utf-8');
+    response.end(`hello from ${name}\n`);
+    return;
+  }
+  const length = Math.min(Number(bytes), MOST_BYTES);
+  response.setHeader('content-type', 'application/octet-stream');
+  response.setHeader('content-length', length);
+  Readable.from(payload(length), { objectMode: false })
+    .on('error', () => response.destroy())
+    .pipe(response)
+    .on('error', () => {});
+}
