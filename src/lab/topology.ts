@@ -3,7 +3,7 @@
 // `ethtool`. The bridge stands in a namespace of its own, so that the director has one device on either side, as a real
 // one has. claim.ts takes it all down again.
 
-import { setTxChecksumOffload } from '../linux/ethtool.ts';
+import { setOffloads } from '../linux/ethtool.ts';
 import type { NetlinkSocket } from '../linux/netlink.ts';
 import { createNamespace, inNamespace } from '../linux/netns.ts';
 import { addAddress } from '../linux/route/address.ts';
@@ -74,7 +74,7 @@ function setUpHost(host: HostPlan, gateway: Side): void {
 
 /** Whether the host's device leaves checksums to whoever is behind it, as virtual devices do by default. */
 export function setTxChecksum(host: HostPlan, offload: boolean): void {
-  inNamespace(host.namespace, () => setTxChecksumOffload(HOST_DEVICE, offload));
+  inNamespace(host.namespace, () => setOffloads(HOST_DEVICE, { txChecksum: offload }));
 }
 
 /** Writes sysctls of the namespace. */

@@ -6,12 +6,13 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
+import { runWrk } from '../../bench/wrk.ts';
 import { payload } from '../../src/lab/payload.ts';
 import { socketAddress } from '../../src/lab/plan.ts';
 import { NatLab } from '../../src/lab/session.ts';
 import { spawnInNamespace } from '../../src/linux/process-namespace.ts';
 import { eventually } from '../support/eventually.ts';
-import { runIn, runWrk, tcpCounters } from '../support/in-lab.ts';
+import { runIn, tcpCounters } from '../support/in-lab.ts';
 import { requirements } from '../support/requirements.ts';
 
 const DOWNLOAD_BYTES = 100_000_000;

@@ -18,36 +18,3 @@ export function tcpCounters(namespace: string): Record<string, number> {
   const numbers = values.split(' ');
   return Object.fromEntries(names.split(' ').map((name, i) => [name, Number(numbers[i])]));
 }
-
-/** What wrk printed, as numbers. */
-export interface WrkResult {
-  readonly requests: number;
-  readonly perSecond: number;
-  readonly socketErrors: number;
-  readonly badStatus: number;
-}
-
-/** Runs wrk with one thread in the namespace. */
-export async function runWrk(
-  namespace: string,
-  url: string,
-  options: { readonly connections: number; readonly seconds: number; readonly headers?: readonly string[] },
-): Promise<WrkResult> {
-  const headers = (options.headers ?? []).flatMap((header) => ['-H', header]);
-  const args = ['-t1', `-c${options.connections}`, `-d${options.seconds}s`, ...headers, url];
-  const { status, stdout, stderr } = await runIn(namespace, 'wrk', ...args);
-  if (status !== 0) throw new Error(`wrk ended with status ${status}: ${stderr}${stdout}`);
-  return parseWrk(stdout);
-}
-
-/** wrk prints the lines about errors only when there were some. */
-export function parseWrk(text: string): WrkResult {
-  const number = (pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
-  const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text) ?? [];
-  return {
-    requests: number(/(\d+) requests in/),
-    perSecond: number(/Requests\/sec:\s+([\d.]+)/),
-    socketErrors: errors.slice(1).reduce((sum, count) => sum + Number(count), 0),
-    badStatus: number(/Non-2xx or 3xx responses: (\d+)/),
-  };
-}

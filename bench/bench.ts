@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// `npm run bench -- NAME [OPTIONS]`: loads the benchmark and hands over. Each module exports run(args), which returns the
+// exit status.
+
+const NAMES = ['engine', 'http'] as const;
+
+const [name, ...args] = process.argv.slice(2);
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  switch (name) {
+    case 'engine':
+      return (await import('./engine.ts')).run(args);
+    case 'http':
+      return (await import('./http.ts')).run(args);
+    default:
+      console.error(`usage: npm run bench -- NAME [OPTIONS]; there is: ${NAMES.join(', ')}`);
+      return 2;
+  }
+}
