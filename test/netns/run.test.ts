@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { ApiDataPlane } from '../../src/cli/client.ts';
 import { addAddress } from '../../src/linux/route/address.ts';
 import { changeLink, createVeth } from '../../src/linux/route/link.ts';
 import { openRouteSocket } from '../../src/linux/route/route-socket.ts';
@@ -26,8 +27,11 @@ interface Host {
 
 /** A namespace with the device `blst0`, up and with an address, and an end of all daemons that the test started there. */
 function host(t: TestContext): Host {
+  let socket = '';
+  // Hooks run in this order: the daemon ends before its folder and its namespace go.
+  t.after(() => stop(socket));
   const folder = scratchFolder(t);
-  const socket = join(folder, 'a.sock');
+  socket = join(folder, 'a.sock');
   const namespace = temporaryNamespace(t, 'run');
   const route = openRouteSocket(namespace);
   createVeth(route, { name: 'blst0' }, { name: 'far0' });
@@ -36,17 +40,24 @@ function host(t: TestContext): Host {
   route.close();
   const run = (...args: readonly string[]): Promise<Outcome> =>
     ballast(args, { namespace, env: { BALLAST_SOCKET: socket } });
-  t.after(() => stop({ folder, socket, run }));
   return { folder, socket, run };
 }
 
-/** Ends the daemon of `at`, if one runs, and waits until it is gone. */
-async function stop(at: Host): Promise<void> {
-  const { status, stdout } = await at.run('status', '--json');
-  if (status !== 0) return;
-  const { pid } = JSON.parse(stdout) as { pid: number };
+/** Ends the daemon at `socket`, if one runs, and waits until it is gone. */
+async function stop(socket: string): Promise<void> {
+  const client = new ApiDataPlane(socket);
+  const pid = await client.status().then(
+    (status) => status.pid,
+    () => undefined,
+  );
+  await client.close();
+  if (pid === undefined) return;
   process.kill(pid, 'SIGTERM');
-  await eventually(`the end of daemon ${pid}`, () => (existsSync(`/proc/${pid}`) ? undefined : true));
+  await ended(pid);
+}
+
+function ended(pid: number): Promise<true> {
+  return eventually(`the end of daemon ${pid}`, () => (existsSync(`/proc/${pid}`) ? undefined : true));
 }
 
 test('run starts a daemon that goes on, tells what it serves, and ends with SIGTERM', { skip }, async (t) => {
@@ -55,7 +66,7 @@ test('run starts a daemon that goes on, tells what it serves, and ends with SIGT
   assert.deepEqual([status, stderr], [0, '']);
   assert.match(stdout, /^ballast: running, pid \d+, .+ on blst0, socket .+a\.sock\n$/);
   assert.match((await at.run('status')).stdout, /^blst0 +(native|generic) +1 /m);
-  await stop(at);
+  await stop(at.socket);
   assert.deepEqual(readdirSync(at.folder), ['a.log']);
   assert.equal((await at.run('run')).status, 0);
 });
@@ -77,7 +88,7 @@ test('a daemon that was killed is replaced', { skip }, async (t) => {
   const first = await at.run('run');
   const pid = Number(/pid (\d+)/.exec(first.stdout)?.[1]);
   process.kill(pid, 'SIGKILL');
-  await eventually(`the end of daemon ${pid}`, () => (existsSync(`/proc/${pid}`) ? undefined : true));
+  await ended(pid);
   assert.equal(existsSync(at.socket), true);
   const second = await at.run('run');
   assert.deepEqual([second.status, second.stderr], [0, '']);
