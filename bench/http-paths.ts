@@ -68,7 +68,7 @@ async function startHaproxy(lab: NatLab): Promise<RunningPath> {
     config,
     `global
   nbthread 1
-  maxconn 16384
+  maxconn 4096
 defaults
   mode tcp
   timeout connect 5s
@@ -93,8 +93,12 @@ async function startNftables(lab: NatLab): Promise<RunningPath> {
   const rule = `dnat to numgen inc mod ${servers.length} map { ${map} } : ${serverPort}`;
   nft(
     lab,
-    `table ip bench { chain pre { type nat hook prerouting priority dstnat;
-    ip daddr ${virtual.v4} tcp dport ${virtual.port} ${rule}; } }`,
+    `table ip bench {
+  chain pre {
+    type nat hook prerouting priority dstnat
+    ip daddr ${virtual.v4} tcp dport ${virtual.port} ${rule}
+  }
+}`,
   );
   // Connections that have ended must not fill the table, nor stand in the way of a port's next use.
   writeSysctls(director.namespace, { 'net.netfilter.nf_conntrack_tcp_timeout_time_wait': '1' });
