@@ -65,6 +65,8 @@ test('pure code may use no clock, no randomness and nothing of the platform', ()
     'globalThis.x;',
     'import.meta.url;',
     'const x = [...process.argv];',
+    'class C { f(): void { fetch(1); } }',
+    '{ setTimeout(() => {}, 1); }',
   ];
   for (const use of uses) assert.equal(breaches('src/lvs/x.ts', use).length, 1, use);
 });
@@ -78,6 +80,8 @@ test('names in comments, strings, regular expressions and members are not uses',
     'const d = /process[/"]Date/.test(a), e = 4 / 2 / 1;',
     'row.Date; row.process.x; const f = { process: 1, Date: 2 };',
     'Math.floor(1);',
+    'class C { process(a: (b: number) => void): void { this.process(a); } async fetch() {} }',
+    'interface I { process(x: number): void; fetch(): void }',
   ].join('\n');
   assert.deepEqual(breaches('src/lvs/x.ts', text), []);
 });

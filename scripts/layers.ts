@@ -95,9 +95,24 @@ function impureName(tokens: readonly Token[], i: number): string | undefined {
   return undefined;
 }
 
-/** `{ process: … }` names a property; `a ? process : b` does not occur without the `?` before it. */
+/** `{ process: … }` names a property (`a ? process : b` has the `?` before it), `process(…) {` in a class a method. */
 function isKey(tokens: readonly Token[], i: number): boolean {
-  return tokens[i + 1]?.value === ':' && '{,;'.includes(tokens[i - 1]?.value ?? '{');
+  const before = tokens[i - 1]?.value ?? '{';
+  if (tokens[i + 1]?.value === ':') return '{,;'.includes(before);
+  if (tokens[i + 1]?.value !== '(' || !('{},;'.includes(before) || MODIFIERS.has(before))) return false;
+  const after = tokens[closingParenthesis(tokens, i + 1) + 1]?.value;
+  return after === '{' || after === ':';
+}
+
+const MODIFIERS = new Set(['async', 'static', 'override', 'private', 'protected', 'public', 'get', 'set']);
+
+function closingParenthesis(tokens: readonly Token[], open: number): number {
+  for (let i = open, depth = 0; i < tokens.length; i++) {
+    if (tokens[i].kind !== 'mark') continue;
+    if (tokens[i].value === '(') depth++;
+    if (tokens[i].value === ')' && --depth === 0) return i;
+  }
+  return tokens.length;
 }
 
 /** The TypeScript files of `root`/src. */

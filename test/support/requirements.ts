@@ -15,7 +15,7 @@ const SOCK_RAW = 3;
 export function requirements(...needs: readonly Requirement[]): string | false {
   const reasons = needs.map(reasonAgainst).filter((reason) => reason !== undefined);
   if (reasons.length === 0) return false;
-  const reason = reasons.join('; ');
+  const reason = [...new Set(reasons)].join('; ');
   if (process.env.CI === 'true') throw new Error(`CI=true allows no skipped test, but this one ${reason}`);
   return reason;
 }
