@@ -32,6 +32,7 @@ const MAX_ADJACENCIES = 65536;
 export class Adjacency {
   state: number;
   readonly link: Link | undefined;
+  readonly interfaceIndex: number;
   readonly family: Family;
   readonly words: AddressWords;
   /** Destination and source MAC, the first four octets and the last two. */
@@ -48,9 +49,10 @@ export class Adjacency {
   /** Offset and length of the packets that wait, in turn. */
   readonly held: number[] = [];
 
-  constructor(state: number, link: Link | undefined, family: Family, words: AddressWords) {
+  constructor(state: number, link?: Link, interfaceIndex = 0, family: Family = 4, words: AddressWords = [0, 0, 0, 0]) {
     this.state = state;
     this.link = link;
+    this.interfaceIndex = interfaceIndex;
     this.family = family;
     this.words = words;
   }
@@ -73,11 +75,11 @@ export class AdjacencyTable {
   readonly #neighbours = new Map<string, { mac: Uint8Array; stale: boolean }>();
   readonly #adjacencies = new Map<string, Adjacency>();
 
-  readonly #none = new Adjacency(NO_ROUTE, undefined, 4, [0, 0, 0, 0]);
-  readonly #noLink = new Adjacency(NO_LINK, undefined, 4, [0, 0, 0, 0]);
-  readonly #local = new Adjacency(LOCAL_ADDRESS, undefined, 4, [0, 0, 0, 0]);
+  readonly #none = new Adjacency(NO_ROUTE);
+  readonly #noLink = new Adjacency(NO_LINK);
+  readonly #local = new Adjacency(LOCAL_ADDRESS);
   /** Marks an empty place of the caches. */
-  readonly #empty = new Adjacency(NO_ROUTE, undefined, 4, [0, 0, 0, 0]);
+  readonly #empty = new Adjacency(NO_ROUTE);
   readonly #keys4: Int32Array = new Int32Array(CACHE_SIZE);
   readonly #cache4: Adjacency[] = new Array<Adjacency>(CACHE_SIZE).fill(this.#empty);
   readonly #keys6: Int32Array = new Int32Array(CACHE_SIZE * 4);
@@ -126,10 +128,14 @@ export class AdjacencyTable {
     return found;
   }
 
-  /** A device that the engine drives appears or changes. */
+  /** A device that the engine drives appears or changes; {@link forget} what was found before. */
   setLink(interfaceIndex: number, state: LinkState): void {
     this.#links.set(interfaceIndex, state);
-    this.forget();
+  }
+
+  /** The engine does not drive a device any more; {@link forget} what was found before. */
+  deleteLink(interfaceIndex: number): void {
+    this.#links.delete(interfaceIndex);
   }
 
   /** A neighbour's MAC is known from now on. Returns the adjacency that packets may wait in. */
@@ -158,7 +164,7 @@ export class AdjacencyTable {
   }
 
   /** Forgets every way that was found: routes or devices have changed. Packets that waited are handed to `drop`. */
-  forget(drop: (adjacency: Adjacency) => void = () => {}): void {
+  forget(drop: (adjacency: Adjacency) => void): void {
     for (const adjacency of this.#adjacencies.values()) drop(adjacency);
     this.#adjacencies.clear();
     this.#cache4.fill(this.#empty);
@@ -173,16 +179,16 @@ export class AdjacencyTable {
 
   /** Asks again for what packets wait for or is stale and in use. Once a second. */
   confirm(): void {
-    for (const [name, adjacency] of this.#adjacencies) {
+    for (const adjacency of this.#adjacencies.values()) {
       if (!adjacency.used) continue;
       adjacency.used = false;
-      if (adjacency.state === REACHABLE && !adjacency.stale) continue;
-      this.#probe(Number.parseInt(name, 10), adjacency.family, adjacency.words);
+      if (adjacency.state !== REACHABLE || adjacency.stale) this.#ask(adjacency);
     }
   }
 
   /** Keeps a packet until its neighbour is known. Returns the offset of one that had to give way, or -1. */
   hold(adjacency: Adjacency, offset: number, length: number): number {
+    if (adjacency.held.length === 0) this.#ask(adjacency);
     adjacency.held.push(offset, length);
     if (adjacency.held.length <= MAX_HELD * 2) return -1;
     const [oldest] = adjacency.held.splice(0, 2);
@@ -200,12 +206,15 @@ export class AdjacencyTable {
     const known = this.#adjacencies.get(name);
     if (known !== undefined) return known;
     if (this.#adjacencies.size >= MAX_ADJACENCIES) return this.#none;
-    const adjacency = new Adjacency(UNRESOLVED, link.link, hop.family, hop.words);
+    const adjacency = new Adjacency(UNRESOLVED, link.link, route.interfaceIndex, hop.family, hop.words);
     const neighbour = this.#neighbours.get(name);
     if (neighbour !== undefined) setReachable(adjacency, link, neighbour.mac, neighbour.stale);
     this.#adjacencies.set(name, adjacency);
-    if (neighbour === undefined || neighbour.stale) this.#probe(route.interfaceIndex, hop.family, hop.words);
     return adjacency;
+  }
+
+  #ask(adjacency: Adjacency): void {
+    this.#probe(adjacency.interfaceIndex, adjacency.family, adjacency.words);
   }
 }
 

@@ -62,7 +62,7 @@ export class AfXdpLink implements Link {
   #turn = 0;
   #stuck = false;
 
-  /** Attaches the program, opens the sockets and fills their rings. The device must be up. */
+  /** Attaches the program, opens the sockets and fills their rings. A device that is down works from when it is up. */
   constructor(options: AfXdpLinkOptions) {
     const { device, pool } = options;
     this.name = device.name;

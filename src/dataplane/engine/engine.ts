@@ -100,6 +100,12 @@ export class Engine {
     }
   }
 
+  /** Drops what waits for a neighbour that is forgotten. */
+  discard(adjacency: Adjacency): void {
+    const held = adjacency.held.splice(0);
+    for (let i = 0; i < held.length; i += 2) this.#drop(EGRESS_UNRESOLVED, held[i]);
+  }
+
   #handle(link: Link, frame: number, length: number, now: number): void {
     const verdict = this.#director.process(this.#frames, frame, length, now);
     if (verdict === FORWARD || verdict === ANSWER) {

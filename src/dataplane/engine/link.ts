@@ -44,5 +44,6 @@ export interface Link {
   flush(): void;
   /** A free frame for a packet that the engine itself makes, as an offset with headroom, or -1. */
   allocate(): number;
+
   close(): void;
 }

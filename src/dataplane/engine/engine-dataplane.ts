@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine as a DataPlane: starts the engine thread and speaks with it. Opened by the daemon.
+
+import { getRandomValues } from 'node:crypto';
+import { Worker } from 'node:worker_threads';
+import { missingCapabilities } from '../../linux/capabilities.ts';
+import { SysError } from '../../linux/errno.ts';
+import { EventFd } from '../../linux/eventfd.ts';
+import type { Change, ConnectionPage, DataPlane, DataPlaneSnapshot } from '../dataplane.ts';
+import type { Logger } from '../logger.ts';
+import {
+  type EngineAnswer,
+  type EngineRequest,
+  type EngineThreadData,
+  type FromEngine,
+  unpackError,
+} from './engine-protocol.ts';
+
+/** Connections that the table is reserved for unless told otherwise: 512 MiB of address space. */
+export const DEFAULT_MAX_CONNECTIONS: number = 2 ** 22;
+
+export interface EngineOptions {
+  /** Devices to take; empty for every Ethernet device that is up and has an address. */
+  readonly interfaces: readonly string[];
+  readonly maxConnections?: number;
+  readonly log: Logger;
+  /** Called when the engine thread ends by itself: the data plane is gone. */
+  readonly onFailure?: (error: Error) => void;
+}
+
+/**
+ * Opens the engine on this machine's devices. Throws one clear error when the machine does not let it: privilege,
+ * kernel feature, device.
+ */
+export async function openEngine(options: EngineOptions): Promise<DataPlane> {
+  const missing = missingCapabilities(['CAP_NET_ADMIN', 'CAP_NET_RAW', 'CAP_BPF']);
+  if (missing.names.length > 0) throw new SysError('open engine', 'EPERM', missing.names.join(', '), missing.remedy);
+  const wake = new EventFd();
+  try {
+    const engine = new EngineDataPlane(options, wake);
+    await engine.opened;
+    return engine;
+  } catch (error) {
+    wake.close();
+    throw error;
+  }
+}
+
+interface Waiting {
+  readonly resolve: (answer: EngineAnswer) => void;
+  readonly reject: (error: Error) => void;
+}
+
+class EngineDataPlane implements DataPlane {
+  /** Settles when the engine runs or has failed to. */
+  readonly opened: Promise<void>;
+  readonly #worker: Worker;
+  readonly #wake: EventFd;
+  readonly #log: Logger;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #onFailure: (error: Error) => void;
+  readonly #ended: Promise<void>;
+  #description = 'engine';
+  #lastId = 0;
+  #failure: Error | undefined;
+  #isOpen = false;
+
+  constructor(options: EngineOptions, wake: EventFd) {
+    const [k0, k1] = getRandomValues(new Int32Array(2));
+    const workerData: EngineThreadData = {
+      interfaces: options.interfaces,
+      maxConnections: options.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
+      seed: { k0, k1 },
+      wake: wake.number,
+    };
+    this.#wake = wake;
+    this.#log = options.log;
+    this.#onFailure = options.onFailure ?? (() => {});
+    this.#worker = new Worker(new URL('./engine-thread.js', import.meta.url), { workerData, name: 'engine' });
+    this.opened = new Promise((resolve, reject) => {
+      this.#worker.on('message', (message: FromEngine) => {
+        if (message.type === 'ready') {
+          this.#description = message.description;
+          this.#isOpen = true;
+          resolve();
+        } else if (message.type === 'failed' && !this.#isOpen) {
+          this.#fail(unpackError(message.failure));
+          reject(this.#failure);
+        } else {
+          this.#receive(message);
+        }
+      });
+      this.#worker.on('error', (error: Error) => {
+        this.#fail(error);
+        reject(error);
+      });
+    });
+    this.#ended = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+  }
+
+  describe(): string {
+    return this.#description;
+  }
+
+  async apply(change: Change): Promise<void> {
+    await this.#ask({ type: 'apply', change });
+  }
+
+  async snapshot(): Promise<DataPlaneSnapshot> {
+    return (await this.#ask({ type: 'snapshot' })) as DataPlaneSnapshot;
+  }
+
+  async connections(cursor: number): Promise<ConnectionPage> {
+    return (await this.#ask({ type: 'connections', cursor })) as ConnectionPage;
+  }
+
+  async close(): Promise<void> {
+    if (this.#failure === undefined) await this.#ask({ type: 'close' });
+    await this.#ended;
+    this.#wake.close();
+  }
+
+  #ask(request: EngineRequest): Promise<EngineAnswer> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      const id = ++this.#lastId;
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, request });
+      this.#wake.signal();
+    });
+  }
+
+  #receive(message: FromEngine): void {
+    switch (message.type) {
+      case 'answer':
+        this.#take(message.id)?.resolve(message.answer);
+        break;
+      case 'refused':
+        this.#take(message.id)?.reject(unpackError(message.failure));
+        break;
+      case 'log':
+        this.#log[message.level](message.message, message.fields);
+        break;
+      case 'failed':
+        this.#fail(unpackError(message.failure));
+        this.#onFailure(unpackError(message.failure));
+        break;
+      case 'ready':
+        break;
+    }
+  }
+
+  #take(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+
+  #fail(error: Error): void {
+    this.#failure = error;
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keeps the engine's adjacencies as the kernel's own tables are: lists everything once, then follows the events. Runs in
+// the engine thread between batches; routes are listed anew after a change of any, at most a few times a second.
+
+import type { NetlinkSocket } from '../../linux/netlink.ts';
+import { listAddresses } from '../../linux/route/address.ts';
+import { listLinks } from '../../linux/route/link.ts';
+import type { Link as Device } from '../../linux/route/link-message.ts';
+import { RouteMonitor } from '../../linux/route/monitor.ts';
+import { listNeighbours, type Neighbour, NUD_FAILED, NUD_STALE, probeNeighbour } from '../../linux/route/neighbour.ts';
+import { listRoutes } from '../../linux/route/route.ts';
+import { type Route, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTNH_F_DEAD } from '../../linux/route/route-message.ts';
+import { openRouteSocket } from '../../linux/route/route-socket.ts';
+import type { Address } from '../../packet/address.ts';
+import type { Logger } from '../logger.ts';
+import { type Adjacency, AdjacencyTable, type LinkState } from './adjacency.ts';
+import type { EngineRoute } from './route-table.ts';
+
+/** Routes are listed again at most once in this many milliseconds. */
+const RELIST_MS = 100;
+
+const ETHERNET_MAC_LENGTH = 6;
+
+/** Scope of addresses that are valid on their link only. */
+const LINK_SCOPE = 253;
+
+export interface KernelMirrorOptions {
+  readonly log: Logger;
+  /** A device that the engine drives has changed. */
+  readonly onDevice: (device: Device) => void;
+  /** A device that the engine drives is gone. */
+  readonly onDeviceGone: (interfaceIndex: number) => void;
+  /** The director's own addresses. */
+  readonly onLocals: (addresses: readonly Address[]) => void;
+  /** The wait of packets for this neighbour is over, one way or the other. */
+  readonly onResolved: (adjacency: Adjacency) => void;
+  /** Packets that wait for this neighbour have to go. */
+  readonly onForgotten: (adjacency: Adjacency) => void;
+}
+
+export class KernelMirror {
+  readonly adjacencies: AdjacencyTable;
+  readonly #options: KernelMirrorOptions;
+  readonly #socket: NetlinkSocket;
+  readonly #monitor: RouteMonitor;
+  readonly #driven = new Set<number>();
+  #stale = false;
+  #listedAt = 0;
+
+  constructor(options: KernelMirrorOptions) {
+    this.#options = options;
+    this.adjacencies = new AdjacencyTable((interfaceIndex, family, words) => {
+      try {
+        probeNeighbour(this.#socket, interfaceIndex, family, words);
+      } catch (error) {
+        options.log.debug('neighbour cannot be asked for', { error: (error as Error).message });
+      }
+    });
+    this.#monitor = new RouteMonitor();
+    this.#socket = openRouteSocket();
+  }
+
+  /** Readable when the kernel has news; then call {@link drain}. */
+  get number(): number {
+    return this.#monitor.number;
+  }
+
+  /** Devices of this namespace. */
+  devices(): Device[] {
+    return listLinks(this.#socket);
+  }
+
+  /** Whether a device has an address of its own. */
+  hasAddress(interfaceIndex: number): boolean {
+    return listAddresses(this.#socket, interfaceIndex).some((address) => address.scope !== LINK_SCOPE);
+  }
+
+  /** Packets may leave through this device from now on. */
+  drive(interfaceIndex: number, state: LinkState): void {
+    this.#driven.add(interfaceIndex);
+    this.adjacencies.setLink(interfaceIndex, state);
+    this.adjacencies.forget(this.#options.onForgotten);
+  }
+
+  /** Nothing leaves through this device any more. */
+  release(interfaceIndex: number): void {
+    this.#driven.delete(interfaceIndex);
+    this.adjacencies.deleteLink(interfaceIndex);
+    this.adjacencies.forget(this.#options.onForgotten);
+  }
+
+  /** Reads all tables of the kernel. */
+  list(): void {
+    this.adjacencies.reset(this.#options.onForgotten);
+    for (const neighbour of listNeighbours(this.#socket)) this.#learn(neighbour, false);
+    this.#listRoutes();
+  }
+
+  /** Takes in what the kernel tells. */
+  drain(): void {
+    let isOverrun = false;
+    this.#monitor.drain((event) => {
+      switch (event.type) {
+        case 'neighbour':
+          this.#learn(event.neighbour, event.removed);
+          break;
+        case 'link':
+          if (!this.#driven.has(event.link.index)) break;
+          if (event.removed) this.#options.onDeviceGone(event.link.index);
+          else this.#options.onDevice(event.link);
+          this.#stale = true;
+          break;
+        case 'overrun':
+          isOverrun = true;
+          break;
+        default:
+          this.#stale = true;
+      }
+    });
+    if (isOverrun) {
+      this.#options.log.warn('events of the kernel were lost: reading its tables again');
+      this.list();
+    }
+  }
+
+  /** Lists routes again if they have changed and it is not too soon. Call now and then with the time. */
+  refresh(nowMs: number): void {
+    if (!this.#stale || nowMs - this.#listedAt < RELIST_MS) return;
+    this.#listedAt = nowMs;
+    this.#listRoutes();
+  }
+
+  close(): void {
+    this.#monitor.close();
+    this.#socket.close();
+  }
+
+  #listRoutes(): void {
+    this.#stale = false;
+    this.adjacencies.routes.replace(listRoutes(this.#socket).flatMap(engineRoute));
+    this.adjacencies.forget(this.#options.onForgotten);
+    this.#options.onLocals(listAddresses(this.#socket).map((address) => address.address));
+  }
+
+  #learn(neighbour: Neighbour, removed: boolean): void {
+    const { interfaceIndex, family, words, macBytes, state } = neighbour;
+    const isKnown = !removed && neighbour.valid && macBytes.length === ETHERNET_MAC_LENGTH;
+    if (!isKnown && !removed && state !== NUD_FAILED) return;
+    const adjacency = isKnown
+      ? this.adjacencies.setNeighbour(interfaceIndex, family, words, macBytes, state === NUD_STALE)
+      : this.adjacencies.deleteNeighbour(interfaceIndex, family, words, state === NUD_FAILED);
+    if (adjacency !== undefined && adjacency.held.length > 0) this.#options.onResolved(adjacency);
+  }
+}
+
+/** A kernel route as the engine looks it up; none for tables and kinds that forwarding does not use. */
+function engineRoute(route: Route): EngineRoute[] {
+  if (route.table !== RT_TABLE_MAIN && route.table !== RT_TABLE_LOCAL) return [];
+  if (route.sourcePrefixLength !== 0 || route.tos !== 0) return [];
+  const { family, prefixLength, metric } = route;
+  const common = { family, destination: route.destination.words, prefixLength, metric };
+  if (route.type === 'local') return [{ ...common, kind: 'local', interfaceIndex: 0 }];
+  if (route.type !== 'unicast') return [{ ...common, kind: 'unreachable', interfaceIndex: 0 }];
+  const hop = route.nexthops.find((way) => (way.flags & RTNH_F_DEAD) === 0);
+  if (hop === undefined) return [];
+  const { interfaceIndex, gateway } = hop;
+  return [{ ...common, kind: 'unicast', interfaceIndex, ...(gateway && { gateway }) }];
+}
