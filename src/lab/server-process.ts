@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real server of a lab, run as `node server-process.js NAME PORT` inside its namespace: HTTP that says who it is
-// (`/`) or streams N bytes (`/bytes/N`), and UDP that echoes with its name in front. Prints `ready` when it listens.
+// (`/`) or streams N bytes (`/bytes/N`), and UDP that echoes with its name in front. Prints `ready PORT` when it listens.
 // Knows nothing of directors; ends on SIGTERM.
 
 import { createSocket } from 'node:dgram';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { payload } from './payload.ts';
 
@@ -22,7 +23,8 @@ const udp = createSocket({ type: 'udp6' }, (message, from) => {
 http.keepAliveTimeout = 0;
 
 http.listen(port, '::', 4096, () => {
-  udp.bind(port, '::', () => process.stdout.write('ready\n'));
+  const bound = (http.address() as AddressInfo).port;
+  udp.bind(bound, '::', () => process.stdout.write(`ready ${bound}\n`));
 });
 process.on('SIGTERM', () => process.exit(0));
 
