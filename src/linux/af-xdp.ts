@@ -47,7 +47,12 @@ const ADDRESS_SIZE = 8;
 /** Bytes of the sender's skbs that may be under way: 4096 frames of 2 KiB with their headers. */
 const SEND_BUFFER = 16 << 20;
 
-const { EAFNOSUPPORT, EAGAIN, EBUSY, EINVAL, EINTR, ENETDOWN, ENOBUFS, ENOPROTOOPT, EPERM } = constants.errno;
+/** How long to wait for a queue that another socket is leaving. */
+const BUSY_PATIENCE_MS = 1000;
+const BUSY_STEP_MS = 5;
+const $sleep = new Int32Array(new SharedArrayBuffer(4));
+
+const { EAFNOSUPPORT, EAGAIN, EBUSY, EINVAL, EINTR, ENOBUFS, ENOPROTOOPT, EPERM } = constants.errno;
 
 const $socket = libc.func('int socket(int family, int type, int protocol)');
 const $bind = libc.func('int bind(int fd, const void *address, unsigned int length)');
@@ -244,7 +249,14 @@ function bind(fd: number, options: XdpSocketOptions, context: string): void {
   view.setUint32(4, options.ifindex, NATIVE_LE);
   view.setUint32(8, options.queue, NATIVE_LE);
   view.setUint32(12, options.sibling?.fd ?? 0, NATIVE_LE);
-  check($bind(fd, new Uint8Array(view.buffer), view.byteLength), 'bind', context, remedy);
+  const address = new Uint8Array(view.buffer);
+  let result: number = $bind(fd, address, address.byteLength);
+  // The kernel frees the queue of a closed socket some milliseconds after the close.
+  for (let waited = 0; result !== 0 && lastErrno() === EBUSY && waited < BUSY_PATIENCE_MS; waited += BUSY_STEP_MS) {
+    Atomics.wait($sleep, 0, 0, BUSY_STEP_MS);
+    result = $bind(fd, address, address.byteLength);
+  }
+  check(result, 'bind', context, remedy);
 }
 
 /** What older kernels may refuse without harm. */
@@ -293,7 +305,6 @@ function remedy(errno: number): string | undefined {
   if (errno === EPERM) return 'run as root, or grant CAP_NET_RAW and CAP_NET_ADMIN';
   if (errno === ENOBUFS) return 'raise the limit of locked memory (ulimit -l), or grant CAP_IPC_LOCK';
   if (errno === EBUSY) return 'another program has an AF_XDP socket on this queue';
-  if (errno === ENETDOWN) return 'set the device up first';
   if (errno === EINVAL || errno === ENOPROTOOPT) return 'no such queue, or the kernel is older than 5.10';
   return undefined;
 }

@@ -2,12 +2,14 @@
 // What the XDP program decides about single packets, run by the kernel on packets that never touch a wire.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { type RawFrame, rawFrame } from '../../../test/support/raw-frame.ts';
 import { requirements } from '../../../test/support/requirements.ts';
 import { type TestDevice, VethLab } from '../../../test/support/veth-lab.ts';
 import { Umem, XdpSocket } from '../../linux/af-xdp.ts';
 import { XDP_PASS, XDP_REDIRECT } from '../../linux/bpf-program.ts';
+import { spawnInNamespace } from '../../linux/process-namespace.ts';
 import { type Address, parseAddress } from '../../packet/address.ts';
 import { type Endpoint, type XdpCounters, type XdpInstance, XdpProgram } from './xdp-program.ts';
 
@@ -237,5 +239,26 @@ test('after close the device is free again', { skip }, () => {
   assert.equal(first.mode, 'native');
   assert.match(lab.ip('link', 'show', device.name), /prog\/xdp/);
   first.close();
+  assert.doesNotMatch(lab.ip('link', 'show', device.name), /prog\/xdp/);
+});
+
+test('a process that is killed leaves no program behind', { skip }, async () => {
+  const { near: device } = lab.addPair('dead');
+  const module = new URL('./xdp-program.js', import.meta.url).href;
+  const script = `
+    const { XdpProgram } = await import(${JSON.stringify(module)});
+    globalThis.kept = new XdpProgram().attach(${JSON.stringify(device)});
+    console.log('attached');
+    setInterval(() => {}, 1000);`;
+  const child = spawnInNamespace(lab.namespace, process.execPath, ['--input-type=module', '-e', script]);
+  try {
+    const [said] = await once(child.stdout!, 'data');
+    assert.equal(String(said), 'attached\n');
+    assert.match(lab.ip('link', 'show', device.name), /prog\/xdp/);
+  } finally {
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  }
   assert.doesNotMatch(lab.ip('link', 'show', device.name), /prog\/xdp/);
 });
