@@ -112,11 +112,11 @@ function survivePipes(): void {
   }
 }
 
+/** One line for what the user or the machine did wrong; the classes that only our own bugs throw keep their stack. */
 function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // What the machine or the user did has a code; anything else, and Node's complaints about arguments, is our bug.
-  const isExpected = isUsageError(error) || ('code' in error && !(error instanceof TypeError));
-  return isExpected ? error.message : (error.stack ?? error.message);
+  const isBug = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+  return isBug && !isUsageError(error) ? (error.stack ?? error.message) : error.message;
 }
 
 /** What node:util parseArgs throws. */

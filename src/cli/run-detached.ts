@@ -64,9 +64,8 @@ async function startReport(child: ChildProcess, log: string): Promise<StartRepor
 async function describeDaemon(socket: string): Promise<string> {
   const client = new ApiDataPlane(socket);
   try {
-    const { pid, dataplane, links } = await client.status();
-    const names = links.map((link) => link.name).join(', ');
-    return `ballast: running, pid ${pid}, ${dataplane} on ${names}, socket ${socket}\n`;
+    const { pid, dataplane } = await client.status();
+    return `ballast: running, pid ${pid}, ${dataplane}, socket ${socket}\n`;
   } finally {
     await client.close();
   }

@@ -12,10 +12,15 @@ import { type RulesFile, RunError, type RunOptions, type StartReport } from './r
 /** Runs the daemon to its end, returns the exit status. */
 export async function runForeground(options: RunOptions): Promise<number> {
   const log = createLog({ level: options.logLevel, write: (line) => process.stderr.write(line) });
-  const stop = stopSignal(log);
+  const failure = new AbortController();
+  const fail = (error: Error): void => {
+    log.error('data plane failed', { error: error.stack ?? error.message });
+    failure.abort();
+  };
+  const stop = AbortSignal.any([stopSignal(log), failure.signal]);
   let daemon: Daemon;
   try {
-    daemon = await Daemon.start({ socket: options.socket }, { open: () => openDataPlane(options, log), log });
+    daemon = await Daemon.start({ socket: options.socket }, { open: () => openDataPlane(options, log, fail), log });
   } catch (error) {
     await report({ type: 'failed', message: (error as Error).message });
     throw error;
@@ -24,13 +29,18 @@ export async function runForeground(options: RunOptions): Promise<number> {
   else await report({ type: 'ready' });
   if (!stop.aborted) await once(stop, 'abort');
   await daemon.close();
-  return 0;
+  return failure.signal.aborted ? 1 : 0;
 }
 
-async function openDataPlane(options: RunOptions, log: Logger): Promise<DataPlane> {
+async function openDataPlane(options: RunOptions, log: Logger, onFailure: (error: Error) => void): Promise<DataPlane> {
   const { openEngine } = await import('../dataplane/engine/engine-dataplane.ts');
   const { interfaces, maxConnections } = options;
-  const dataplane = await openEngine({ interfaces, ...(maxConnections !== undefined && { maxConnections }), log });
+  const dataplane = await openEngine({
+    interfaces,
+    ...(maxConnections !== undefined && { maxConnections }),
+    log,
+    onFailure,
+  });
   try {
     if (options.rules !== undefined) await restore(options.rules, dataplane, log);
     return dataplane;
