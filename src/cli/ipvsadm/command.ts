@@ -18,7 +18,7 @@ export interface ListingFormat {
   readonly sorted: boolean;
 }
 
-/** The daemon of connection synchronisation as --start-daemon and --stop-daemon describe it. */
+/** The daemon of connection synchronisation as --start-daemon describes it. */
 export interface SyncDaemon {
   readonly role: 'master' | 'backup';
   readonly device: string;
@@ -38,6 +38,6 @@ export type Command =
   | { readonly type: 'save'; readonly numeric: boolean }
   | { readonly type: 'restore' }
   | { readonly type: 'start-daemon'; readonly daemon: SyncDaemon }
-  | { readonly type: 'stop-daemon'; readonly daemon: SyncDaemon }
+  | { readonly type: 'stop-daemon'; readonly role: SyncDaemon['role']; readonly syncId: number }
   | { readonly type: 'help' }
   | { readonly type: 'version' };

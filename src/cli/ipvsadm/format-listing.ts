@@ -114,6 +114,7 @@ function numbers(values: Counters | Rates, exact: boolean): string {
   return [connections, inPackets, outPackets, inBytes, outBytes].map((value) => largeNumber(value, exact)).join('');
 }
 
+// deviates: of a server the original cuts connections, packets and rates to 32 bits.
 /** A column of nine characters; from 10^8 on thousands, millions and so on, unless all digits are asked for. */
 function largeNumber(value: number, exact: boolean): string {
   const whole = Math.floor(value);

@@ -30,8 +30,6 @@ function serviceOption({ key }: ServiceSnapshot, label: Label): string {
 
 function serviceOptions(service: ServiceSnapshot): string {
   let text = '';
-  const flags = schedulerFlagNames(service);
-  if (flags.length > 0) text += ` -b ${flags.join(',')}`;
   if (service.persistence !== undefined) {
     const { timeoutSeconds, engine } = service.persistence;
     text += ` -p ${timeoutSeconds}`;
@@ -39,7 +37,9 @@ function serviceOptions(service: ServiceSnapshot): string {
     if (mask !== undefined) text += ` -M ${mask}`;
     if (engine !== undefined) text += ` --pe ${engine}`;
   }
-  return service.onePacket ? `${text} -o` : text;
+  if (service.onePacket) text += ' -o';
+  const flags = schedulerFlagNames(service);
+  return flags.length > 0 ? `${text} -b ${flags.join(',')}` : text;
 }
 
 function methodOption({ method }: ServerSnapshot): string {

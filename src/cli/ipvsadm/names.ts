@@ -37,7 +37,7 @@ export function systemNames(): Names {
 }
 
 async function lookUpAddress(name: string): Promise<Address | undefined> {
-  if (name === '') return undefined;
+  if (name === '' || name.includes(':')) return undefined;
   const { lookup } = await import('node:dns/promises');
   try {
     const { address } = await lookup(name, { family: 4 });

@@ -55,8 +55,9 @@ export function draftToCommand(draft: Draft): Command {
     case 'restore':
       return { type: 'restore' };
     case 'start-daemon':
+      return { type: 'start-daemon', daemon: syncDaemon(draft) };
     case 'stop-daemon':
-      return { type: command, daemon: syncDaemon(draft) };
+      return { type: 'stop-daemon', role: draft.role!, syncId: draft.syncId };
   }
 }
 
@@ -97,7 +98,7 @@ function serviceOptions(draft: Draft): ServiceOptions {
     throw new ArgumentError('One-Packet Scheduling is only for UDP virtual services');
   }
   return {
-    scheduler: draft.scheduler ?? 'wlc',
+    scheduler: draft.scheduler || 'wlc',
     schedulerFlags: draft.flags,
     ...(isPersistent ? { persistence: persistence(draft, draft.persistentSeconds!) } : {}),
     onePacket,

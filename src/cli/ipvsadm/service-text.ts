@@ -9,14 +9,13 @@ export function protocolOf(key: ServiceKey): Protocol | undefined {
   return key.kind === 'address' ? key.protocol : undefined;
 }
 
-/** Names of the scheduler's flags, in the order of their numbers. */
+// deviates: the original lists flag-3 of sh and mh, which is none of theirs, as empty parentheses.
+/** Names of the scheduler's flags, in the order of their numbers; sh and mh have but two, with names of their own. */
 export function schedulerFlagNames({ scheduler, schedulerFlags }: ServiceOptions): string[] {
-  const own = scheduler === 'sh' || scheduler === 'mh' ? scheduler : undefined;
-  return [...schedulerFlags].sort().map((flag) => {
-    if (own !== undefined && flag === 'flag-1') return `${own}-fallback`;
-    if (own !== undefined && flag === 'flag-2') return `${own}-port`;
-    return flag;
-  });
+  const flags = [...schedulerFlags].sort();
+  if (scheduler !== 'sh' && scheduler !== 'mh') return flags;
+  const names = { 'flag-1': [`${scheduler}-fallback`], 'flag-2': [`${scheduler}-port`], 'flag-3': [] };
+  return flags.flatMap((flag) => names[flag]);
 }
 
 /** Mask of persistence, dotted for IPv4, bits for IPv6; undefined when the whole address counts. */

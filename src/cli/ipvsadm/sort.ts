@@ -4,7 +4,7 @@
 // on how it is sorted; hence glibc's merge sort and not Array.sort.
 
 import type { ServerKey, ServiceKey, ServiceSnapshot } from '../../lvs/model.ts';
-import { type Address, addressFamily, addressWords } from '../../packet/address.ts';
+import { addressFamily, addressWords } from '../../packet/address.ts';
 
 type Comparison<T> = (a: T, b: T) => number;
 
@@ -13,21 +13,23 @@ export function sortServices(services: readonly ServiceSnapshot[]): ServiceSnaps
   return mergeSort(services, (a, b) => compareNumbers(serviceNumbers(a.key), serviceNumbers(b.key)));
 }
 
-/** Servers by family, address and port. */
+/** Servers by address and port; an IPv4 address is compared with the first word of whatever stands beside it. */
 export function sortServers<T extends ServerKey>(servers: readonly T[]): T[] {
-  return mergeSort(servers, (a, b) => compareNumbers(endpointNumbers(a), endpointNumbers(b)));
+  return mergeSort(servers, (a, b) => {
+    if (addressFamily(a.address) === 6) return compareNumbers(serverNumbers(a), serverNumbers(b));
+    return compareNumbers([addressWords(a.address)[0], a.port], [addressWords(b.address)[0], b.port]);
+  });
 }
 
 const PROTOCOL_NUMBERS = { tcp: 6, udp: 17, sctp: 132 } as const;
 
 function serviceNumbers(key: ServiceKey): number[] {
   if (key.kind === 'fwmark') return [key.mark, key.family, 0, 0, 0, 0, 0, 0];
-  const [family, ...rest] = endpointNumbers(key);
-  return [0, family, PROTOCOL_NUMBERS[key.protocol], ...rest];
+  return [0, addressFamily(key.address), PROTOCOL_NUMBERS[key.protocol], ...serverNumbers(key)];
 }
 
-function endpointNumbers({ address, port }: { readonly address: Address; readonly port: number }): number[] {
-  return [addressFamily(address), ...addressWords(address), port];
+function serverNumbers({ address, port }: ServerKey): number[] {
+  return [...addressWords(address), port];
 }
 
 function compareNumbers(a: readonly number[], b: readonly number[]): number {
