@@ -16,7 +16,7 @@ const STATUS: DaemonStatus = {
   connections: { current: 12, maximum: 1048576 },
   totals: {
     counters: { connections: 5, inPackets: 1000, outPackets: 900, inBytes: 70000, outBytes: 1400000 },
-    rates: { connections: 1, inPackets: 20, outPackets: 18, inBytes: 1400, outBytes: 28000 },
+    rates: { connections: 1.25, inPackets: 19.5, outPackets: 18, inBytes: 1400, outBytes: 28000 },
   },
   verdicts: { pass: 0, forward: 1900, 'drop-no-server': 4, 'malformed-ipv4-checksum': 3 },
   links: [

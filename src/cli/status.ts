@@ -3,6 +3,7 @@
 
 import { parseArgs } from 'node:util';
 import { type DaemonStatus, socketPath } from '../daemon/protocol.ts';
+import type { Rates } from '../lvs/model.ts';
 import { ApiDataPlane } from './client.ts';
 
 export const STATUS_HELP = `usage: ballast status [--json] [--socket PATH]
@@ -32,7 +33,8 @@ export async function runStatus(args: readonly string[]): Promise<number> {
 
 /** The table for people. Verdicts that never happened are left out. */
 export function formatStatus(status: DaemonStatus): string {
-  const { counters, rates } = status.totals;
+  const { counters } = status.totals;
+  const rates = roundAll(status.totals.rates);
   const facts: readonly (readonly string[])[] = [
     ['data plane', status.dataplane],
     ['services', `${status.services} with ${status.servers} ${status.servers === 1 ? 'server' : 'servers'}`],
@@ -64,6 +66,16 @@ export function formatStatus(status: DaemonStatus): string {
     formatTable([['verdict', 'packets'], ...verdicts], 1),
   ];
   return parts.join('\n');
+}
+
+function roundAll(rates: Rates): Rates {
+  return {
+    connections: Math.round(rates.connections),
+    inPackets: Math.round(rates.inPackets),
+    outPackets: Math.round(rates.outPackets),
+    inBytes: Math.round(rates.inBytes),
+    outBytes: Math.round(rates.outBytes),
+  };
 }
 
 function countVerdicts(status: DaemonStatus, names: RegExp): number {
