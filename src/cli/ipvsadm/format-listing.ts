@@ -87,8 +87,13 @@ function serverLine(server: ServerSnapshot, service: ServiceSnapshot, format: Li
   switch (format.mode) {
     case 'stats':
       return `${name}${numbers(server.counters, format.exact)}\n`;
-    case 'rate':
-      return `${name}${numbers(server.rates, format.exact)}\n`;
+    case 'rate': {
+      // Only bytes are ever shortened here.
+      const { connections, inPackets, outPackets, inBytes, outBytes } = server.rates;
+      const packets = [connections, inPackets, outPackets].map((rate) => largeNumber(rate, true)).join('');
+      const bytes = [inBytes, outBytes].map((rate) => largeNumber(rate, format.exact)).join('');
+      return `${name}${packets}${bytes}\n`;
+    }
     case 'thresholds':
       return `${name}${left(server.upperThreshold, 10)}${left(server.lowerThreshold, 10)}${connections}\n`;
     case 'persistent-conn':
