@@ -7,7 +7,9 @@ import { temporaryNamespace } from '../../../test/support/namespaces.ts';
 import { requirements } from '../../../test/support/requirements.ts';
 import { type Address, addressWords } from '../../packet/address.ts';
 import type { NetlinkSocket } from '../netlink.ts';
+import { inNamespace } from '../netns.ts';
 import { PollSet } from '../poll.ts';
+import { writeSysctl } from '../sysctl.ts';
 import { addAddress, deleteAddress } from './address.ts';
 import { changeLink, createBridge, createVeth, deleteLink, getLink } from './link.ts';
 import { type RouteEvent, RouteMonitor, type RouteMonitorOptions } from './monitor.ts';
@@ -118,10 +120,14 @@ for (const [family, own, wanted, length] of [
   [6, 'fd06::1', 'fd06::2', 64],
 ] as const) {
   test(`a probed IPv${family} neighbour is told with its MAC once it has answered`, root, (t) => {
-    const { socket, monitor } = scene(t);
+    const { namespace, socket, monitor } = scene(t);
     const far = temporaryNamespace(t, 'far');
     const farSocket = openRouteSocket(far);
     t.after(() => farSocket.close());
+    // The kernel asks from its link-local address, which it else checks for a second or two first.
+    for (const place of [namespace, far]) {
+      inNamespace(place, () => writeSysctl('net.ipv6.conf.default.accept_dad', 0));
+    }
     createVeth(socket, { name: 'v0' }, { name: 'v0', mac: '02:00:00:00:06:02', namespace: far });
     changeLink(socket, 'v0', { up: true });
     changeLink(farSocket, 'v0', { up: true });
