@@ -83,7 +83,7 @@ listen http
 ${servers.join('\n')}
 `,
   );
-  return startProxy(lab, 'haproxy', ['-db', '-f', config]);
+  return startProxy(lab, 'haproxy', ['-db', '-q', '-f', config]);
 }
 
 async function startNftables(lab: NatLab): Promise<RunningPath> {

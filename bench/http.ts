@@ -85,7 +85,7 @@ async function measure(seconds: number, rounds: number, say: (line: string) => v
     const samples = new Map<string, Sample[]>();
     const notes = new Map<string, string>();
     for (let round = 1; round <= rounds; round++) {
-      for (const path of HTTP_PATHS) {
+      for (const path of rotate(HTTP_PATHS, round)) {
         if (interrupted) throw new Error('interrupted; everything is removed');
         notes.set(path.name, await measurePath(lab, path, seconds, samples));
         say(`round ${round} of ${rounds}: ${path.name}: ${lastOf(samples, path)}`);
@@ -100,6 +100,12 @@ async function measure(seconds: number, rounds: number, say: (line: string) => v
     process.off('SIGINT', stop).off('SIGTERM', stop);
     await lab.close();
   }
+}
+
+/** Each round begins with another path, so that none is always first. */
+function rotate<T>(items: readonly T[], by: number): T[] {
+  const start = by % items.length;
+  return [...items.slice(start), ...items.slice(0, start)];
 }
 
 type Load = (typeof LOADS)[number];

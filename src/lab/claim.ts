@@ -6,7 +6,7 @@ import { linkSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } f
 import { dirname, join } from 'node:path';
 import { listNamespaces, removeNamespace } from '../linux/netns.ts';
 import { LabError } from './lab-error.ts';
-import { endProcessesIn, identify, isAlive, type ProcessId } from './processes.ts';
+import { endProcessesIn, identify, isAlive, killProcessesIn, type ProcessId } from './processes.ts';
 
 const LAB_FOLDER = '/run/ballast/lab';
 
@@ -48,12 +48,23 @@ export async function removeLab(prefix: string): Promise<string | undefined> {
   }
   const namespaces = labNamespaces(prefix);
   await endProcessesIn(namespaces);
+  removeRemains(prefix, namespaces);
+  if (namespaces.length === 0 && owner === undefined) return undefined;
+  return `${namespaces.length} namespaces${owner === undefined ? '' : ` of process ${owner.pid}`}`;
+}
+
+/** {@link removeLab} for a process that is about to exit and can't wait: nothing inside gets to say goodbye. */
+export function removeLabAtExit(prefix: string): void {
+  const namespaces = labNamespaces(prefix);
+  killProcessesIn(namespaces);
+  removeRemains(prefix, namespaces);
+}
+
+function removeRemains(prefix: string, namespaces: readonly string[]): void {
   for (const name of namespaces) removeNamespace(name);
   rmSync(join(LAB_FOLDER, prefix), { recursive: true, force: true });
   rmSync(ownerFile(prefix), { force: true });
   for (const folder of [LAB_FOLDER, dirname(LAB_FOLDER)]) removeEmpty(folder);
-  if (namespaces.length === 0 && owner === undefined) return undefined;
-  return `${namespaces.length} namespaces${owner === undefined ? '' : ` of process ${owner.pid}`}`;
 }
 
 /** Namespaces that stand now for `prefix`. */

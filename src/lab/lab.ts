@@ -4,7 +4,7 @@
 
 import { SysError, UnsupportedError } from '../linux/errno.ts';
 import { abortable } from './abortable.ts';
-import { removeLab } from './claim.ts';
+import { removeLab, removeLabAtExit } from './claim.ts';
 import { LabError } from './lab-error.ts';
 import { type LabReport, type Narrator, type PhaseReport, tellNat } from './nat.ts';
 import { LAB_HELP, type LabOptions, LabUsageError, parseLabOptions } from './options.ts';
@@ -83,6 +83,9 @@ async function runNat(options: LabOptions, signal: AbortSignal): Promise<number>
     );
     throw error;
   }
+  // For ends that no finally sees: an output that nobody reads any more, an error of our own.
+  const onExit = (): void => removeLabAtExit(DEFAULT_PREFIX);
+  process.on('exit', onExit);
   let keep = false;
   try {
     if (lab.claim.removed !== undefined) narrator.say(`removed what an earlier lab left: ${lab.claim.removed}\n`);
@@ -93,6 +96,7 @@ async function runNat(options: LabOptions, signal: AbortSignal): Promise<number>
     return report.problem === null ? 0 : 1;
   } finally {
     if (!keep) await lab.close();
+    process.off('exit', onExit);
   }
 }
 

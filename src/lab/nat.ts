@@ -111,7 +111,9 @@ async function runPhase(
     clearInterval(painting);
     await abortable(update(tally), signal);
     narrator.painter?.finish(state);
-    return { ...tally, weights, seconds: round((performance.now() - startMs) / 1000) };
+    const names = new Set([...Object.keys(weights), ...Object.keys(tally.perServer)]);
+    const perServer = Object.fromEntries([...names].map((name) => [name, tally.perServer[name] ?? 0]));
+    return { ...tally, perServer, weights, seconds: round((performance.now() - startMs) / 1000) };
   } finally {
     clearInterval(painting);
   }

@@ -57,6 +57,11 @@ export async function endProcessesIn(namespaces: readonly string[]): Promise<voi
   }
 }
 
+/** Kills every process in `namespaces` and does not wait. */
+export function killProcessesIn(namespaces: readonly string[]): void {
+  for (const found of processesIn(namespaces)) signalProcess(found, 'SIGKILL');
+}
+
 /** Ends a child of this process and waits for it. */
 export async function endChild(child: ChildProcess): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;

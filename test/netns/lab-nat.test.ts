@@ -22,14 +22,16 @@ function startLab(...args: readonly string[]): ChildProcess {
 
 const lab = (...args: readonly string[]): Promise<CommandResult> => outcome(startLab(...args));
 
-/** Resolves when the lab has printed `text`: it stands. */
-async function printed(child: ChildProcess, text: string): Promise<void> {
+/** Resolves when the lab has printed `text`: it stands. Its output is read on, so that it does not end for that. */
+function printed(child: ChildProcess, text: string): Promise<void> {
   let seen = '';
-  for await (const chunk of child.stdout ?? []) {
-    seen += String(chunk);
-    if (seen.includes(text)) return;
-  }
-  throw new Error(`the lab ended without '${text}': ${seen}`);
+  return new Promise((done, fail) => {
+    child.stdout?.on('data', (chunk: Buffer) => {
+      seen += String(chunk);
+      if (seen.includes(text)) done();
+    });
+    child.once('exit', () => fail(new Error(`the lab ended without '${text}': ${seen}`)));
+  });
 }
 
 function assertNothingLeft(): void {
@@ -86,6 +88,14 @@ describe('ballast lab nat', { skip: requirements('root', 'xdp') }, () => {
       assertNothingLeft();
     });
   }
+
+  test('it leaves nothing behind when nobody reads its output any more', async () => {
+    const child = startLab('--seconds', '600');
+    await printed(child, '$ ipvsadm -A');
+    child.stdout?.destroy();
+    await once(child, 'exit');
+    assertNothingLeft();
+  });
 
   test('a second lab says that one is running; what a killed lab left is removed by the next', async () => {
     const child = startLab('--seconds', '600');
