@@ -10,7 +10,8 @@ process.exitCode = await main();
 async function main(): Promise<number> {
   switch (name) {
     case 'engine':
-      return (await import('./engine.ts')).run(args);
+      // The bundle, since that is what the daemon runs (scripts/bundle.ts).
+      return (await import(new URL('../bundle/bench-engine.js', import.meta.url).href)).run(args);
     case 'http':
       return (await import('./http.ts')).run(args);
     default:

@@ -16,6 +16,9 @@ import {
   unpackError,
 } from './engine-protocol.ts';
 
+/** The bundle of engine-thread.ts (scripts/bundle.ts). */
+const ENGINE_THREAD = new URL('../../../bundle/engine-thread.js', import.meta.url);
+
 /** Connections that the table is reserved for unless told otherwise: 512 MiB of address space. */
 export const DEFAULT_MAX_CONNECTIONS: number = 2 ** 22;
 
@@ -76,7 +79,7 @@ class EngineDataPlane implements DataPlane {
     this.#wake = wake;
     this.#log = options.log;
     this.#onFailure = options.onFailure ?? (() => {});
-    this.#worker = new Worker(new URL('./engine-thread.js', import.meta.url), { workerData, name: 'engine' });
+    this.#worker = new Worker(ENGINE_THREAD, { workerData, name: 'engine' });
     this.opened = new Promise((resolve, reject) => {
       this.#worker.on('message', (message: FromEngine) => {
         if (message.type === 'ready') {
