@@ -35,12 +35,21 @@ export interface FileCoverage {
 export function readCoverage(folder: string, files: readonly string[]): FileCoverage[] {
   const merged = new Map(files.map((path) => [path, new MergedScript(readFileSync(path, 'utf8'))]));
   for (const name of readdirSync(folder)) {
-    const report = JSON.parse(readFileSync(join(folder, name), 'utf8')) as { result: readonly V8Script[] };
-    for (const script of report.result) {
+    for (const script of readReport(join(folder, name))) {
       if (script.url.startsWith('file:')) merged.get(fileURLToPath(script.url))?.add(script.functions);
     }
   }
   return [...merged].map(([path, script]) => ({ path, ...script.count() }));
+}
+
+/** Scripts of one process's report; none when the process was killed while it wrote. */
+function readReport(file: string): readonly V8Script[] {
+  try {
+    return (JSON.parse(readFileSync(file, 'utf8')) as { result: readonly V8Script[] }).result;
+  } catch (error) {
+    if (error instanceof SyntaxError) return [];
+    throw error;
+  }
 }
 
 /** What ran of one module, over all processes. */

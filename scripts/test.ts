@@ -5,7 +5,7 @@
 // `npm test -- WORD …` runs the test files whose path contains one of the words.
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { type FileCoverage, readCoverage } from './coverage.ts';
@@ -37,6 +37,8 @@ async function main(words: readonly string[]): Promise<number> {
   const netns = files.filter(isNetns);
   const runs: Run[] = [];
   const coverageFolder = mkdtempSync(join(tmpdir(), 'ballast-coverage-'));
+  // Tests start processes as plain users, and those report too.
+  chmodSync(coverageFolder, 0o1777);
   try {
     if (units.length > 0)
       runs.push(await runTests(units, availableParallelism(), { NODE_V8_COVERAGE: coverageFolder }));
