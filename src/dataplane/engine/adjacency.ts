@@ -27,6 +27,8 @@ const CACHE_SIZE = 4096;
 const CACHE_MASK = CACHE_SIZE - 1;
 /** Most neighbours that are remembered; then all are forgotten and learned again. */
 const MAX_ADJACENCIES = 65536;
+/** Generations of tokens; a token that sleeps through all of them may meet another adjacency. */
+const MAX_GENERATION = 0xffff;
 
 /** One next hop, or one reason why there is none. */
 export class Adjacency {
@@ -46,6 +48,8 @@ export class Adjacency {
   used = false;
   /** The kernel holds the MAC for old and wants to hear that it is in use. */
   stale = false;
+  /** What {@link AdjacencyTable.recall} finds it by; 0 for one that stands for a reason. */
+  token = 0;
   /** Offset and length of the packets that wait, in turn. */
   readonly held: number[] = [];
 
@@ -69,11 +73,14 @@ export interface LinkState {
 export type Probe = (interfaceIndex: number, family: Family, words: AddressWords) => void;
 
 export class AdjacencyTable {
-  readonly routes: RouteTable = new RouteTable();
+  readonly routes: RouteTable<Adjacency> = new RouteTable();
   readonly #probe: Probe;
   readonly #links = new Map<number, LinkState>();
   readonly #neighbours = new Map<string, { mac: Uint8Array; stale: boolean }>();
   readonly #adjacencies = new Map<string, Adjacency>();
+  /** By the low half of the token; its high half is the generation. */
+  #byToken: Adjacency[] = [];
+  #generation = 1;
 
   readonly #none = new Adjacency(NO_ROUTE);
   readonly #noLink = new Adjacency(NO_LINK);
@@ -128,6 +135,11 @@ export class AdjacencyTable {
     return found;
   }
 
+  /** The adjacency of a token, if nothing was forgotten since; for those who keep one with what they send. */
+  recall(token: number): Adjacency | undefined {
+    return token >>> 16 === this.#generation ? this.#byToken[token & 0xffff] : undefined;
+  }
+
   /** A device that the engine drives appears or changes; {@link forget} what was found before. */
   setLink(interfaceIndex: number, state: LinkState): void {
     this.#links.set(interfaceIndex, state);
@@ -167,6 +179,8 @@ export class AdjacencyTable {
   forget(drop: (adjacency: Adjacency) => void): void {
     for (const adjacency of this.#adjacencies.values()) drop(adjacency);
     this.#adjacencies.clear();
+    this.#byToken = [];
+    this.#generation = this.#generation === MAX_GENERATION ? 1 : this.#generation + 1;
     this.#cache4.fill(this.#empty);
     this.#cache6.fill(this.#empty);
   }
@@ -196,20 +210,31 @@ export class AdjacencyTable {
   }
 
   #find(family: Family, words: AddressWords): Adjacency {
-    const route = this.routes.lookup(family, words);
-    if (route === undefined || route.kind === 'unreachable') return this.#none;
+    const entry = this.routes.lookup(family, words);
+    if (entry === undefined) return this.#none;
+    const { note, route } = entry;
+    // All destinations behind one gateway share its adjacency.
+    if (note !== undefined && this.recall(note.token) === note) return note;
+    if (route.kind === 'unreachable') return this.#none;
     if (route.kind === 'local') return this.#local;
     const link = this.#links.get(route.interfaceIndex);
     if (link === undefined) return this.#noLink;
     const hop = route.gateway ?? { family, words };
-    const name = neighbourName(route.interfaceIndex, hop.family, hop.words);
+    const adjacency = this.#adjacencyOf(link, route.interfaceIndex, hop.family, hop.words);
+    if (route.gateway !== undefined) entry.note = adjacency;
+    return adjacency;
+  }
+
+  #adjacencyOf(link: LinkState, interfaceIndex: number, family: Family, words: AddressWords): Adjacency {
+    const name = neighbourName(interfaceIndex, family, words);
     const known = this.#adjacencies.get(name);
     if (known !== undefined) return known;
     if (this.#adjacencies.size >= MAX_ADJACENCIES) return this.#none;
-    const adjacency = new Adjacency(UNRESOLVED, link.link, route.interfaceIndex, hop.family, hop.words);
+    const adjacency = new Adjacency(UNRESOLVED, link.link, interfaceIndex, family, words);
     const neighbour = this.#neighbours.get(name);
     if (neighbour !== undefined) setReachable(adjacency, link, neighbour.mac, neighbour.stale);
     this.#adjacencies.set(name, adjacency);
+    adjacency.token = (this.#generation << 16) | (this.#byToken.push(adjacency) - 1);
     return adjacency;
   }
 

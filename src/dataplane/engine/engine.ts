@@ -83,7 +83,9 @@ export class Engine {
     for (let i = 0; i < links.length; i++) {
       const link = links[i];
       const count = link.receive(this.#batch);
-      for (let p = 0; p < count; p++) this.#handle(link, this.#batch.offsets[p], this.#batch.lengths[p], now);
+      const { offsets, lengths } = this.#batch;
+      this.#director.foresee(this.#frames, offsets, lengths, count);
+      for (let p = 0; p < count; p++) this.#handle(link, offsets[p], lengths[p], now, p);
       total += count;
     }
     for (let i = 0; i < links.length; i++) links[i].flush();
@@ -106,8 +108,8 @@ export class Engine {
     for (let i = 0; i < held.length; i += 2) this.#drop(EGRESS_UNRESOLVED, held[i]);
   }
 
-  #handle(link: Link, frame: number, length: number, now: number): void {
-    const verdict = this.#director.process(this.#frames, frame, length, now);
+  #handle(link: Link, frame: number, length: number, now: number, place: number): void {
+    const verdict = this.#director.processForeseen(this.#frames, frame, length, now, place);
     if (verdict === FORWARD || verdict === ANSWER) {
       this.#egress(frame, this.#director.frameLength);
       return;
@@ -119,12 +121,7 @@ export class Engine {
   }
 
   #egress(frame: number, length: number): void {
-    const view = this.#frames.view;
-    const { family, ip } = this.#director.headers;
-    const adjacency =
-      family === 4
-        ? this.#adjacencies.resolveIpv4(view.getInt32(ip + IPV4_DST))
-        : this.#adjacencies.resolveIpv6(view, ip + IPV6_DST);
+    const adjacency = this.#adjacencyOf();
     adjacency.used = true;
     if (adjacency.state === REACHABLE) {
       this.#send(adjacency, frame, length);
@@ -134,6 +131,24 @@ export class Engine {
     } else {
       this.#drop(EGRESS_OF_STATE[adjacency.state], frame);
     }
+  }
+
+  /** The way of the packet that the director has just decided about; a reply's is kept with its connection. */
+  #adjacencyOf(): Adjacency {
+    const { egressWord } = this.#director;
+    const records = this.#director.connections.records;
+    if (egressWord !== 0) {
+      const kept = this.#adjacencies.recall(records[egressWord]);
+      if (kept !== undefined) return kept;
+    }
+    const view = this.#frames.view;
+    const { family, ip } = this.#director.headers;
+    const adjacency =
+      family === 4
+        ? this.#adjacencies.resolveIpv4(view.getInt32(ip + IPV4_DST))
+        : this.#adjacencies.resolveIpv6(view, ip + IPV6_DST);
+    if (egressWord !== 0) records[egressWord] = adjacency.token;
+    return adjacency;
   }
 
   #send(adjacency: Adjacency, frame: number, length: number): void {

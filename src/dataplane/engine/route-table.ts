@@ -18,40 +18,65 @@ export interface EngineRoute {
   readonly gateway?: { readonly family: Family; readonly words: AddressWords };
 }
 
-export class RouteTable {
-  /** By family, then by prefix length (index), then by the prefix's words as text. */
-  #prefixes: ReadonlyMap<Family, readonly (Map<string, EngineRoute> | undefined)[]> = index([]);
+/** A route in the table, with a place for what its user found out about it. */
+export class RouteEntry<T> {
+  readonly route: EngineRoute;
+  note: T | undefined = undefined;
+
+  constructor(route: EngineRoute) {
+    this.route = route;
+  }
+}
+
+export class RouteTable<T> {
+  /** The prefix lengths in use, longest first, each with its routes by the masked word. */
+  #ipv4: readonly { readonly mask: number; readonly routes: ReadonlyMap<number, RouteEntry<T>> }[] = [];
+  /** The same for IPv6, by the prefix's words as text. */
+  #ipv6: readonly { readonly length: number; readonly routes: ReadonlyMap<string, RouteEntry<T>> }[] = [];
 
   /** Takes the whole new set of routes. Local ones win over others of the same prefix, then the lowest metric. */
   replace(routes: Iterable<EngineRoute>): void {
-    this.#prefixes = index(routes);
+    const ipv4 = new Map<number, Map<number, RouteEntry<T>>>();
+    const ipv6 = new Map<number, Map<string, RouteEntry<T>>>();
+    for (const route of routes) {
+      const { prefixLength, destination } = route;
+      if (route.family === 4) put(ipv4, prefixLength, destination[0] & ipv4Mask(prefixLength), route);
+      else put(ipv6, prefixLength, ipv6Prefix(destination, prefixLength), route);
+    }
+    this.#ipv4 = longestFirst(ipv4, (length, routes) => ({ mask: ipv4Mask(length), routes }));
+    this.#ipv6 = longestFirst(ipv6, (length, routes) => ({ length, routes }));
   }
 
   /** The most specific route to an address. */
-  lookup(family: Family, words: AddressWords): EngineRoute | undefined {
-    const lengths = this.#prefixes.get(family) ?? [];
-    for (let length = lengths.length - 1; length >= 0; length--) {
-      const found = lengths[length]?.get(prefixName(words, length));
+  lookup(family: Family, words: AddressWords): RouteEntry<T> | undefined {
+    if (family === 4) return this.lookupIpv4(words[0]);
+    for (const { length, routes } of this.#ipv6) {
+      const found = routes.get(ipv6Prefix(words, length));
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** {@link lookup} of an IPv4 address by its word. */
+  lookupIpv4(word: number): RouteEntry<T> | undefined {
+    for (let i = 0; i < this.#ipv4.length; i++) {
+      const { mask, routes } = this.#ipv4[i];
+      const found = routes.get(word & mask);
       if (found !== undefined) return found;
     }
     return undefined;
   }
 }
 
-function index(routes: Iterable<EngineRoute>): Map<Family, (Map<string, EngineRoute> | undefined)[]> {
-  const families = new Map<Family, (Map<string, EngineRoute> | undefined)[]>([
-    [4, new Array(33)],
-    [6, new Array(129)],
-  ]);
-  for (const route of routes) {
-    const lengths = families.get(route.family) ?? [];
-    const prefixes = lengths[route.prefixLength] ?? new Map<string, EngineRoute>();
-    lengths[route.prefixLength] = prefixes;
-    const name = prefixName(route.destination, route.prefixLength);
-    const known = prefixes.get(name);
-    if (known === undefined || isBetter(route, known)) prefixes.set(name, route);
-  }
-  return families;
+function put<T, K>(lengths: Map<number, Map<K, RouteEntry<T>>>, length: number, key: K, route: EngineRoute): void {
+  const routes = lengths.get(length) ?? new Map<K, RouteEntry<T>>();
+  lengths.set(length, routes);
+  const known = routes.get(key);
+  if (known === undefined || isBetter(route, known.route)) routes.set(key, new RouteEntry<T>(route));
+}
+
+function longestFirst<V, R>(lengths: ReadonlyMap<number, V>, make: (length: number, value: V) => R): R[] {
+  return [...lengths].sort(([a], [b]) => b - a).map(([length, value]) => make(length, value));
 }
 
 function isBetter(route: EngineRoute, than: EngineRoute): boolean {
@@ -59,8 +84,13 @@ function isBetter(route: EngineRoute, than: EngineRoute): boolean {
   return route.metric < than.metric;
 }
 
-/** The leading `length` bits of an address as a map key. */
-function prefixName(words: AddressWords, length: number): string {
+/** The leading `length` bits of a word, as a mask. */
+function ipv4Mask(length: number): number {
+  return length === 0 ? 0 : -1 << (32 - length);
+}
+
+/** The leading `length` bits of an IPv6 address as a map key. */
+function ipv6Prefix(words: AddressWords, length: number): string {
   let name = '';
   for (let i = 0; i < 4 && length > i * 32; i++) {
     const bits = length - i * 32;

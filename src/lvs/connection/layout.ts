@@ -15,9 +15,9 @@
 //   4 destination port, local port 12 server                28 next in timer slot
 //   5 client address               13 packets in            29 previous in timer slot
 //   6 virtual address              14 timeout, ticks        30 (free)
-//   7 destination address          15 (free)                31 (free)
+//   7 destination address          15 egress of replies     31 (free)
 //
-// The local address and port are what the server sees as its peer: the client's own with NAT.
+// Word 15 is the data plane's own: how replies of this connection leave. The local address and port are what the server sees as its peer: the client's own with NAT.
 
 export const RECORD_WORDS = 32;
 export const RECORD_SHIFT = 5;
@@ -37,6 +37,7 @@ export const STATE = 11;
 export const SERVER = 12;
 export const IN_PACKETS = 13;
 export const TIMEOUT = 14;
+export const EGRESS = 15;
 export const CLIENT_6 = 16;
 export const VIRTUAL_6 = 19;
 export const DESTINATION_6 = 22;

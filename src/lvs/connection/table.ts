@@ -74,12 +74,12 @@ export class ConnectionTable {
   }
 
   /**
-   * Finds the connection of an IPv4 packet: `kind` is protocol << 8 | 4, `ports` source << 16 | destination.
-   * Returns record << 1 | direction, or 0.
+   * Finds the connection of an IPv4 packet: `kind` is protocol << 8 | 4, `ports` source << 16 | destination, `hash`
+   * what {@link hashIpv4} says of them. Returns record << 1 | direction, or 0.
    */
-  lookupIpv4(kind: number, source: number, destination: number, ports: number): number {
+  lookupIpv4(kind: number, source: number, destination: number, ports: number, hash: number): number {
     const records = this.records;
-    let entry = this.#buckets[this.#bucketOf(this.#hashIpv4(kind, source, destination, ports))];
+    let entry = this.#buckets[this.#bucketOf(hash)];
     while (entry !== 0) {
       const base = (entry >> 1) << RECORD_SHIFT;
       if ((entry & 1) === REQUEST) {
@@ -125,6 +125,21 @@ export class ConnectionTable {
       }
     }
     return 0;
+  }
+
+  /** Hash of an IPv4 packet's key. */
+  hashIpv4(kind: number, source: number, destination: number, ports: number): number {
+    const key = this.#key;
+    key[0] = ports;
+    key[1] = kind;
+    key[2] = source;
+    key[3] = destination;
+    return hashWords(this.#k0, this.#k1, key, 4);
+  }
+
+  /** Entry at the head of the chain for a hash, 0 for an empty one. */
+  head(hash: number): number {
+    return this.#buckets[this.#bucketOf(hash)];
   }
 
   /** A zeroed record, or 0 when the table is full. It is found by nobody until {@link insert}. */
@@ -178,15 +193,6 @@ export class ConnectionTable {
     );
   }
 
-  #hashIpv4(kind: number, source: number, destination: number, ports: number): number {
-    const key = this.#key;
-    key[0] = ports;
-    key[1] = kind;
-    key[2] = source;
-    key[3] = destination;
-    return hashWords(this.#k0, this.#k1, key, 4);
-  }
-
   /** Hash of a record's own key in one direction. */
   #hashRecord(base: number, direction: number): number {
     const records = this.records;
@@ -194,7 +200,7 @@ export class ConnectionTable {
     const ports = records[base + (direction === REQUEST ? PORTS_REQUEST : PORTS_REPLY)];
     const a = base + (direction === REQUEST ? CLIENT : DESTINATION);
     const b = base + (direction === REQUEST ? VIRTUAL : LOCAL);
-    if ((kind & 0xff) === 4) return this.#hashIpv4(kind, records[a], records[b], ports);
+    if ((kind & 0xff) === 4) return this.hashIpv4(kind, records[a], records[b], ports);
     const a6 = base + (direction === REQUEST ? CLIENT_6 : DESTINATION_6);
     const b6 = base + (direction === REQUEST ? VIRTUAL_6 : LOCAL_6);
     const key = this.#key;
