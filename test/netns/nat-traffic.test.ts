@@ -65,10 +65,14 @@ describe('the NAT director', { skip: requirements('root', 'xdp', 'program:curl',
     test(`wrk with ${CONNECTIONS} connections, ${name}, IPv${family}, ${seconds} s: no socket error, no reset`, async () => {
       const { client, director, servers } = lab.plan;
       const namespaces = [client, director, ...servers].map((host) => host.namespace);
-      const resets = (): number[] => namespaces.map((namespace) => tcpCounters(namespace).OutRsts);
+      // Resets of connections that lived, anywhere; and any reset that director or servers sent. The client's kernel may
+      // send one to a late repetition of a segment of a connection that has ended well: that is none.
+      const resets = (): number[] => namespaces.map((namespace) => tcpCounters(namespace).EstabResets);
+      const sent = (): number[] => namespaces.slice(1).map((namespace) => tcpCounters(namespace).OutRsts);
       // Answers to what an earlier load gave up are reset when they come, so nothing of it may be under way.
       await eventually('no connection is open', () => (namespaces.some(hasOpenTcp) ? undefined : true));
       const before = resets();
+      const sentBefore = sent();
       const failedBefore = tcpCounters(client.namespace).AttemptFails;
       const load = runWrk(client.namespace, `http://${service[family]}/`, {
         connections: CONNECTIONS,
@@ -82,8 +86,8 @@ describe('the NAT director', { skip: requirements('root', 'xdp', 'program:curl',
       assert.ok(result.requests > CONNECTIONS, `${result.requests} requests`);
       assert.equal(result.socketErrors, 0);
       assert.equal(result.badStatus, 0);
-      assert.deepEqual(during, before, 'nobody sent a reset');
-      assert.deepEqual(resets().slice(1), before.slice(1), 'neither director nor servers sent one at the end');
+      assert.deepEqual(during, before, 'no connection was reset');
+      assert.deepEqual(sent(), sentBefore, 'neither director nor servers sent a reset, at the end neither');
       assert.equal(tcpCounters(client.namespace).AttemptFails, failedBefore, 'every connection was established');
     });
   }
