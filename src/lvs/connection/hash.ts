@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// HalfSipHash-1-3 (SipHash of Aumasson and Bernstein on 32-bit words) of connection keys. Keyed with a seed from
-// outside, so that nobody who cannot see the table can aim packets at one chain of it.
+// HalfSipHash-1-3 (SipHash of Aumasson and Bernstein on 32-bit words) of connection keys, without the last block, which
+// would hold the length: all keys of a family are equally long. Keyed with a seed from outside, so that nobody who
+// cannot see the table can aim packets at one chain of it.
 // hot path
 
 /** Hash of the first `count` words under the key `k0`, `k1`, as a signed 32-bit integer. */
