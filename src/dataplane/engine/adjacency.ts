@@ -22,7 +22,7 @@ export const NO_LINK = 4;
 export const LOCAL_ADDRESS = 5;
 
 /** Packets that wait for one neighbour; what comes on top drops the oldest, as in the kernel. */
-const MAX_HELD = 16;
+const MAX_HELD = 100;
 const CACHE_SIZE = 4096;
 const CACHE_MASK = CACHE_SIZE - 1;
 /** Most neighbours that are remembered; then all are forgotten and learned again. */
