@@ -18,7 +18,8 @@ export class IcmpLimit {
 
   /** Whether one more error may be sent now; takes its token. */
   allow(now: number): boolean {
-    const elapsed = (now - this.#last) | 0;
+    // Ticks never go back, so that a wrap is a long silence.
+    const elapsed = (now - this.#last) >>> 0;
     if (elapsed > 0) {
       this.#tokens = Math.min(BURST, this.#tokens + elapsed * PER_TICK);
       this.#last = now;

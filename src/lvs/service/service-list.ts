@@ -24,9 +24,9 @@ import { addCounters, newCounters, Traffic } from './traffic.ts';
 const INT_MAX = 0x7fffffff;
 
 /**
- * Told what packets the director wants to see. Called before the director itself changes: when it throws, the change
- * does not happen. A server is known from its first service on until no connection refers to it any more, since its
- * answers are wanted as long.
+ * Told what packets the director wants to see. Of an addition before the director itself changes: when that throws, the
+ * addition does not happen. Of a removal afterwards, when there is no way back: that must not throw. A server is known
+ * from its first service on until no connection refers to it any more, since its answers are wanted as long.
  */
 export interface ServiceObserver {
   serviceAdded(service: AddressKey): void;

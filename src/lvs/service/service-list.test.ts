@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+// Services and servers as they are changed: what is refused changes nothing, what is taken out and put back is found
+// again, counters add up whatever happens, and the observer knows exactly what the director wants to see.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { tcp, udp } from '../../../test/support/frames.ts';
+import { Random } from '../../../test/support/random.ts';
+import { TestDirector } from '../../../test/support/test-director.ts';
+import type { Change } from '../../dataplane/dataplane.ts';
+import type { Address } from '../../packet/address.ts';
+import { LvsError, type ServerKey, type ServerOptions, type ServiceKey, type ServiceOptions } from '../model.ts';
+import { formatServerKey, formatServiceKey, parseServerKey, parseServiceKey } from '../service-key.ts';
+import { ServiceList, type ServiceObserver } from './service-list.ts';
+
+const RR: ServiceOptions = { scheduler: 'rr', schedulerFlags: [], onePacket: false };
+const NAT: ServerOptions = { method: 'nat', weight: 1, upperThreshold: 0, lowerThreshold: 0 };
+
+function service(text: string): ServiceKey {
+  return parseServiceKey(text) as ServiceKey;
+}
+
+function server(text: string): ServerKey {
+  return parseServerKey(text) as ServerKey;
+}
+
+const WEB = service('tcp:10.0.0.1:80');
+const WEB6 = service('tcp:[2001:db8::1]:80');
+const RS1 = server('192.168.1.1:8080');
+
+/** What an observer was told, and what it knows by that; it can be made to refuse. */
+class Watcher implements ServiceObserver {
+  readonly services = new Set<string>();
+  readonly servers = new Map<string, number>();
+  refuses = false;
+
+  serviceAdded(key: ServiceKey): void {
+    this.#refuse();
+    assert.ok(!this.services.has(formatServiceKey(key)));
+    this.services.add(formatServiceKey(key));
+  }
+
+  serviceRemoved(key: ServiceKey): void {
+    assert.ok(this.services.delete(formatServiceKey(key)));
+  }
+
+  serverKnown(key: ServiceKey, serverKey: ServerKey): void {
+    this.#refuse();
+    const name = `${formatServiceKey(key)} ${formatServerKey(serverKey)}`;
+    assert.ok(!this.servers.has(name), name);
+    this.servers.set(name, 1);
+  }
+
+  serverForgotten(key: ServiceKey, serverKey: ServerKey): void {
+    assert.ok(this.servers.delete(`${formatServiceKey(key)} ${formatServerKey(serverKey)}`));
+  }
+
+  #refuse(): void {
+    if (this.refuses) throw new Error('refused');
+  }
+}
+
+const REFUSED: readonly [string, string, (list: ServiceList) => void][] = [
+  ['a service twice', 'EEXIST', (list) => list.addService(WEB, RR)],
+  ['an unknown scheduler', 'ENOENT', (list) => list.addService(service('tcp:10.0.0.2:80'), { ...RR, scheduler: 'x' })],
+  ['a scheduler not there yet', 'EOPNOTSUPP', (list) => list.editService(WEB, { ...RR, scheduler: 'wlc' })],
+  ['an edit to no scheduler', 'ENOENT', (list) => list.editService(WEB, { ...RR, scheduler: '' })],
+  ['a firewall mark', 'EOPNOTSUPP', (list) => list.addService(service('fwm:1'), RR)],
+  ['SCTP', 'EOPNOTSUPP', (list) => list.addService(service('sctp:10.0.0.1:80'), RR)],
+  ['port 0', 'EOPNOTSUPP', (list) => list.addService(service('tcp:10.0.0.1:0'), RR)],
+  [
+    'persistence',
+    'EOPNOTSUPP',
+    (list) =>
+      list.addService(service('tcp:10.0.0.2:80'), { ...RR, persistence: { timeoutSeconds: 1, prefixLength: 32 } }),
+  ],
+  ['one packet', 'EOPNOTSUPP', (list) => list.editService(WEB, { ...RR, onePacket: true })],
+  ['scheduler flags', 'EOPNOTSUPP', (list) => list.editService(WEB, { ...RR, schedulerFlags: ['flag-1'] })],
+  ['an edit of no service', 'ESRCH', (list) => list.editService(service('udp:10.0.0.1:80'), RR)],
+  ['deleting no service', 'ESRCH', (list) => list.deleteService(service('tcp:10.0.0.1:81'))],
+  ['deleting no firewall mark', 'ESRCH', (list) => list.deleteService(service('fwm:1'))],
+  ['zeroing no service', 'ESRCH', (list) => list.zero(service('tcp:10.0.0.1:81'))],
+  ['a server twice', 'EEXIST', (list) => list.addServer(WEB, RS1, NAT)],
+  ['a server of no service', 'ESRCH', (list) => list.addServer(service('tcp:10.0.0.9:80'), RS1, NAT)],
+  ['editing no server', 'ENOENT', (list) => list.editServer(WEB, server('192.168.1.1:8081'), NAT)],
+  ['deleting no server', 'ENOENT', (list) => list.deleteServer(WEB, server('192.168.1.2:8080'))],
+  ['a server of another family', 'EINVAL', (list) => list.addServer(WEB, server('[2001:db8::2]:80'), NAT)],
+  ['a server of another family', 'EINVAL', (list) => list.addServer(WEB6, server('192.168.1.1:80'), NAT)],
+  ...['0.0.0.0', '0.1.2.3', '224.0.0.1', '239.255.255.255', '255.255.255.255'].map(
+    (address): (typeof REFUSED)[number] => [
+      `server address ${address}`,
+      'EINVAL',
+      (list) => list.addServer(WEB, { address: address as Address, port: 80 }, NAT),
+    ],
+  ),
+  ...['::', 'ff02::1', 'fe80::1', 'febf::1'].map((address): (typeof REFUSED)[number] => [
+    `server address ${address}`,
+    'EINVAL',
+    (list) => list.addServer(WEB6, { address: address as Address, port: 80 }, NAT),
+  ]),
+  ...(['dr', 'tun', 'fullnat', 'local'] as const).map((method): (typeof REFUSED)[number] => [
+    `method ${method}`,
+    'EOPNOTSUPP',
+    (list) => list.editServer(WEB, RS1, { ...NAT, method }),
+  ]),
+  ...[-1, 0.5, 2 ** 31, Number.NaN, Number.POSITIVE_INFINITY].map((weight): (typeof REFUSED)[number] => [
+    `weight ${weight}`,
+    'ERANGE',
+    (list) => list.addServer(WEB, server('192.168.1.9:80'), { ...NAT, weight }),
+  ]),
+  ['thresholds', 'EOPNOTSUPP', (list) => list.editServer(WEB, RS1, { ...NAT, upperThreshold: 1 })],
+  ['thresholds', 'EOPNOTSUPP', (list) => list.editServer(WEB, RS1, { ...NAT, lowerThreshold: 1 })],
+];
+
+function twoServices(watcher: Watcher): ServiceList {
+  const list = new ServiceList(watcher);
+  list.addService(WEB, RR);
+  list.addServer(WEB, RS1, NAT);
+  list.addService(WEB6, { ...RR, scheduler: 'wrr' });
+  return list;
+}
+
+for (const [name, code, change] of REFUSED) {
+  test(`${name} is refused with ${code}, and everything is as before`, () => {
+    const watcher = new Watcher();
+    const list = twoServices(watcher);
+    const before = JSON.stringify([list.snapshot(), list.totals(), [...watcher.services], [...watcher.servers]]);
+    assert.throws(
+      () => change(list),
+      (error: unknown) => error instanceof LvsError && error.code === code && error.message !== '',
+    );
+    assert.equal(JSON.stringify([list.snapshot(), list.totals(), [...watcher.services], [...watcher.servers]]), before);
+  });
+}
+
+test('server addresses that the kernel takes are taken', () => {
+  const list = twoServices(new Watcher());
+  for (const address of ['1.0.0.1', '127.0.0.1', '223.255.255.255', '240.0.0.1']) {
+    list.addServer(WEB, server(`${address}:80`), { ...NAT, weight: 2 ** 31 - 1 });
+  }
+  for (const address of ['::1', 'fec0::1', '2001:db8::2']) list.addServer(WEB6, server(`[${address}]:80`), NAT);
+});
+
+test('what the observer refuses to see is not added', () => {
+  const watcher = new Watcher();
+  const list = twoServices(watcher);
+  const before = JSON.stringify(list.snapshot());
+  watcher.refuses = true;
+  assert.throws(() => list.addService(service('tcp:10.0.0.2:80'), RR), /refused/);
+  assert.throws(() => list.addServer(WEB, server('192.168.1.2:8080'), NAT), /refused/);
+  assert.equal(JSON.stringify(list.snapshot()), before);
+  assert.equal(list.serversByIndex.filter((known) => known !== undefined).length, 1);
+  watcher.refuses = false;
+  list.addService(service('tcp:10.0.0.2:80'), RR);
+  list.addServer(WEB, server('192.168.1.2:8080'), NAT);
+  assert.equal(watcher.services.size, 3);
+  assert.equal(watcher.servers.size, 2);
+});
+
+test('a server that connections refer to is known until the last of them is gone, then its place is used again', () => {
+  const watcher = new Watcher();
+  const list = twoServices(watcher);
+  const known = list.serversByIndex[0];
+  assert.ok(known !== undefined);
+  known.inactive = 1;
+  list.deleteServer(WEB, RS1);
+  list.estimate();
+  assert.equal(watcher.servers.size, 1);
+  assert.equal(list.serversByIndex[0], known);
+  assert.equal(known.available, false);
+  list.addServer(WEB, server('192.168.1.2:8080'), NAT);
+  assert.equal(list.serversByIndex.length, 2);
+  list.deleteService(WEB);
+  assert.equal(watcher.servers.size, 1);
+  known.inactive = 0;
+  list.estimate();
+  assert.equal(watcher.servers.size, 0);
+  assert.deepEqual([...list.serversByIndex], [undefined, undefined]);
+  list.addServer(WEB6, server('[2001:db8::2]:80'), NAT);
+  assert.equal(list.serversByIndex.length, 2);
+});
+
+test('a server comes back as itself to its own service only, with new options', () => {
+  const list = twoServices(new Watcher());
+  const known = list.serversByIndex[0];
+  assert.ok(known !== undefined);
+  known.active = 1;
+  list.deleteServer(WEB, RS1);
+  const other = service('udp:10.0.0.1:80');
+  list.addService(other, RR);
+  list.addServer(other, RS1, NAT);
+  assert.equal(known.available, false);
+  list.deleteService(WEB);
+  list.addService(WEB, RR);
+  list.addServer(WEB, RS1, { ...NAT, weight: 7 });
+  assert.equal(list.find(WEB).servers[0], known);
+  assert.equal(known.available, true);
+  assert.equal(known.weight, 7);
+});
+
+// ---- a long random life, traffic included ----
+
+const SERVICES = ['tcp:10.0.0.1:80', 'udp:10.0.0.1:80', 'tcp:10.0.0.2:80', 'udp:[2001:db8::1]:53'].map(service);
+const SERVERS: Readonly<Record<number, readonly ServerKey[]>> = {
+  4: ['192.168.1.1:80', '192.168.1.2:80', '192.168.1.3:80'].map(server),
+  6: ['[2001:db8:1::1]:53', '[2001:db8:1::2]:53'].map(server),
+};
+
+function randomChange(random: Random): Change {
+  const key = random.pick(SERVICES);
+  const family = formatServiceKey(key).includes('[') ? 6 : 4;
+  const target = { service: key, server: random.pick(SERVERS[family]) };
+  const options = { ...NAT, weight: random.below(4) };
+  switch (random.below(12)) {
+    case 0:
+    case 1:
+    case 2:
+      return { type: 'add-service', service: key, options: { ...RR, scheduler: random.pick(['rr', 'wrr']) } };
+    case 3:
+      return { type: 'edit-service', service: key, options: { ...RR, scheduler: random.pick(['rr', 'wrr']) } };
+    case 4:
+      return { type: 'delete-service', service: key };
+    case 5:
+      return random.chance(0.1) ? { type: 'flush' } : { type: 'delete-server', ...target };
+    case 6:
+      return { type: 'edit-server', ...target, options };
+    case 7:
+      return { type: 'delete-server', ...target };
+    default:
+      return { type: 'add-server', ...target, options };
+  }
+}
+
+/** A request to one of the services, or the reply to one. */
+function randomPacket(random: Random): { packet: Uint8Array; service: string } {
+  const key = random.pick(SERVICES);
+  assert.ok(key.kind === 'address');
+  const isIpv6 = key.address.includes(':');
+  const src = isIpv6 ? '2001:db8::c' : '10.7.0.1';
+  const fields = { src, dst: key.address as string, sport: 1024 + random.below(60), dport: key.port };
+  const payload = new Uint8Array(random.below(50));
+  const flags = random.pick(['S', 'S', 'A', 'A', 'FA', 'R']);
+  const packet = key.protocol === 'tcp' ? tcp({ ...fields, flags, payload }) : udp({ ...fields, payload });
+  return { packet, service: formatServiceKey(key) };
+}
+
+test('counters are what was forwarded, services are the sums of their servers, through every change', () => {
+  fc.assert(
+    fc.property(fc.integer(), (seed) => {
+      const random = new Random(seed);
+      const lab = new TestDirector();
+      const { services } = lab.director;
+      let total = { packets: 0, bytes: 0 };
+      const counted = new Map<string, { packets: number; bytes: number }>();
+      const send = (): void => {
+        const { packet, service: name } = randomPacket(random);
+        if (lab.packet(packet).verdict !== 'forward') return;
+        const bytes = packet.length;
+        total = { packets: total.packets + 1, bytes: total.bytes + bytes };
+        const before = counted.get(name) ?? { packets: 0, bytes: 0 };
+        counted.set(name, { packets: before.packets + 1, bytes: before.bytes + bytes });
+      };
+      const change = (): void => {
+        const wanted = randomChange(random);
+        try {
+          lab.dataplane.applyNow(wanted);
+        } catch (error) {
+          assert.ok(error instanceof LvsError);
+          return;
+        }
+        if (wanted.type === 'add-service') counted.delete(formatServiceKey(wanted.service));
+      };
+      const check = (): void => {
+        const { counters } = services.totals();
+        assert.deepEqual([counters.inPackets, counters.inBytes], [total.packets, total.bytes]);
+        for (const snapshot of services.snapshot()) {
+          const { packets, bytes } = counted.get(formatServiceKey(snapshot.key)) ?? { packets: 0, bytes: 0 };
+          assert.deepEqual([snapshot.counters.inPackets, snapshot.counters.inBytes], [packets, bytes]);
+          for (const one of [snapshot, ...snapshot.servers]) {
+            for (const [name, value] of Object.entries({ ...one.counters, ...one.rates })) {
+              assert.ok(value >= 0, `${name} ${value}`);
+            }
+          }
+        }
+        const references = services.serversByIndex.reduce((sum, known) => sum + (known?.references ?? 0), 0);
+        assert.equal(references, lab.connections().length);
+      };
+      for (let step = 0; step < 400; step++) {
+        const dice = random.below(10);
+        if (dice < 4) change();
+        else if (dice < 9) for (let i = 0; i < 5; i++) send();
+        else lab.advance(random.pick([0.1, 1, 2, 30, 400]));
+        if (step % 20 === 0) check();
+      }
+      lab.dataplane.applyNow({ type: 'flush' });
+      check();
+      lab.advance(1000);
+      assert.equal(services.serversByIndex.filter((known) => known !== undefined).length, 0);
+    }),
+    { numRuns: 30 },
+  );
+});
