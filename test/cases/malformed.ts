@@ -5,7 +5,8 @@
 
 import type { PacketCase, PacketStep } from './case.ts';
 import { connection, type Flow, flow, request, requestPacket, service, stats } from './flow.ts';
-import { damaged, type Variant, withExtensions, withHeaderChecksum } from './variants.ts';
+import { CLIENT, VIP } from './stations.ts';
+import { damaged, portUnreachable, type Variant, withExtensions, withHeaderChecksum } from './variants.ts';
 
 interface Broken {
   readonly description: string;
@@ -15,6 +16,8 @@ interface Broken {
   readonly name: string;
   /** The XDP program does not hand it to the engine. */
   readonly atXdp?: NonNullable<PacketStep['atXdp']>;
+  /** The kernel has nothing against it, and answers as to any other. */
+  readonly isGoodForKernel?: boolean;
 }
 
 const cut =
@@ -159,11 +162,14 @@ const BROKEN: readonly Broken[] = [
     damage: withExtensions(...NINE),
     name: 'bad-extension-header',
     atXdp: 'passed',
+    isGoodForKernel: true,
   },
 ];
 
-function malformed({ description, kind, damage, name, atXdp }: Broken, index: number): PacketCase {
+function malformed({ description, kind, damage, name, atXdp, isGoodForKernel }: Broken, index: number): PacketCase {
   const at: Flow = flow(kind, 8000 + index);
+  const packet = damage(requestPacket(at, { flags: 'S' }));
+  const answer = portUnreachable({ src: VIP[at.family], dst: CLIENT[at.family], about: packet });
   const bytes = { tcp4: 40, tcp6: 60, udp4: 28, udp6: 48 }[kind];
   return {
     description: `${description} is dropped as ${name}`,
@@ -171,10 +177,11 @@ function malformed({ description, kind, damage, name, atXdp }: Broken, index: nu
     steps: [
       {
         from: 'client',
-        packet: damage(requestPacket(at, { flags: 'S' })),
+        packet,
         framing: { type: kind.endsWith('4') ? 0x0800 : 0x86dd },
         expect: { to: 'nobody', verdicts: [`malformed-${name}`] },
         ...(atXdp !== undefined && { atXdp }),
+        ...(isGoodForKernel === true && { kernelAnswers: { to: 'client', packet: answer } }),
       },
       request(at, { flags: 'S' }),
     ],

@@ -18,7 +18,7 @@ import {
   stats,
 } from './flow.ts';
 import { CLIENT, VIP } from './stations.ts';
-import { fragments, portUnreachable, withExtensions } from './variants.ts';
+import { damaged, fragments, portUnreachable, withExtensions, withHeaderChecksum } from './variants.ts';
 
 const toKernel = { to: 'kernel' } as const;
 
@@ -136,9 +136,15 @@ const atomic = flow('udp6', 7203);
 const atomicAlone = flow('udp6', 7204);
 const largePayload = Uint8Array.from({ length: 48 }, (_, i) => i);
 
+/** Without "don't fragment". */
+function fragmentable(packet: Uint8Array): Uint8Array {
+  return withHeaderChecksum(damaged(packet, [6, 0]));
+}
+
 /** A datagram in two fragments, which the kernel puts together and refuses. */
 function inFragments(flowOf: Flow): PacketStep[] {
-  const whole = requestPacket(flowOf, { payload: largePayload });
+  const unfragmented = requestPacket(flowOf, { payload: largePayload });
+  const whole = flowOf.family === 4 ? fragmentable(unfragmented) : unfragmented;
   const [first, last] = fragments(whole, 24);
   const step = { from: 'client', expect: toKernel, atXdp: 'fragment' } as const;
   return [
