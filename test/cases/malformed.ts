@@ -157,7 +157,7 @@ const BROKEN: readonly Broken[] = [
     atXdp: 'malformed',
   },
   {
-    description: 'more than eight extension headers',
+    description: 'a packet with more than eight extension headers',
     kind: 'udp6',
     damage: withExtensions(...NINE),
     name: 'bad-extension-header',

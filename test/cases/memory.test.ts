@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { MemoryStage } from './memory-stage.ts';
-import { runCase } from './run-case.ts';
+import { ipvsadm, runCase } from './run-case.ts';
 import { PACKET_CASES } from './table.ts';
 
 suite('packet cases through the engine in memory', () => {
@@ -21,6 +21,16 @@ suite('packet cases through the engine in memory', () => {
 test('packet cases come out the same while the clock wraps', async () => {
   for (const packetCase of PACKET_CASES) {
     if (packetCase.only !== 'xdp') await runCase(new MemoryStage(2 ** 32 - 1), packetCase);
+  }
+});
+
+test('packet cases do not disturb each other on one director', async () => {
+  const stage = new MemoryStage();
+  for (const packetCase of PACKET_CASES) {
+    if (packetCase.only === 'xdp') continue;
+    await ipvsadm(stage, ['-C']);
+    await ipvsadm(stage, ['--set', '900', '120', '300']);
+    await runCase(stage, packetCase);
   }
 });
 
