@@ -157,8 +157,9 @@ export class Connections {
   /** Ends connections whose time has come, at most `budget` of them and as many moved timers; returns how many. */
   expire(now: number, budget: number): number {
     let ended = 0;
+    this.#wheel.movesLeft = budget;
     while (ended < budget) {
-      const id = this.#wheel.due(now, budget);
+      const id = this.#wheel.due(now);
       if (id === 0) break;
       this.#forget(id);
       ended++;

@@ -20,6 +20,8 @@ const SLOT_MASK = TIMER_SLOTS - 1;
 const HORIZON = (TIMER_SLOTS - 1) << TIMER_SHIFT;
 
 export class TimerWheel {
+  /** Records that {@link due} may still move on. */
+  movesLeft = 0;
   readonly #records: Int32Array;
   readonly #slots: Int32Array;
   /** First tick of the slot that is next to be emptied. */
@@ -66,12 +68,11 @@ export class TimerWheel {
   }
 
   /**
-   * One record whose time has come, disarmed, or 0 when none is due at `now` or after `steps` records that were only
-   * moved on; call it again to go on. Empty slots cost nothing to speak of.
+   * One record whose time has come, disarmed, or 0 when none is due at `now` or `movesLeft` records were only moved on;
+   * set that anew and call again to go on. Empty slots cost nothing to speak of.
    */
-  due(now: number, steps: number): number {
+  due(now: number): number {
     const records = this.#records;
-    let left = steps;
     while (((this.#cursor + SLOT_TICKS - now) | 0) <= 0) {
       const slot = (this.#cursor >>> TIMER_SHIFT) & SLOT_MASK;
       const id = this.#slots[slot];
@@ -79,10 +80,13 @@ export class TimerWheel {
         this.#cursor = (this.#cursor + SLOT_TICKS) | 0;
         continue;
       }
-      this.disarm(id);
-      if (((records[(id << RECORD_SHIFT) + EXPIRES] - now) | 0) <= 0) return id;
-      this.arm(id);
-      if (--left === 0) return 0;
+      if (((records[(id << RECORD_SHIFT) + EXPIRES] - now) | 0) <= 0) {
+        this.disarm(id);
+        return id;
+      }
+      if (this.movesLeft === 0) return 0;
+      this.movesLeft--;
+      this.rearm(id);
     }
     return 0;
   }
