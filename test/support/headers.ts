@@ -41,6 +41,17 @@ export function withExtensions(packet: Uint8Array, chain: readonly Extension[]):
   return result;
 }
 
+/** Makes the IPv4 header checksum of a frame right, as far as its header length lets one. */
+export function mendHeader(bytes: Uint8Array): void {
+  const length = Math.min((bytes[14] & 15) * 4, bytes.length - 14);
+  if (length < 12) return;
+  bytes.set([0, 0], 24);
+  let sum = 0;
+  for (let i = 0; i < length; i += 2) sum += (bytes[14 + i] << 8) | (bytes[15 + i] ?? 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  bytes.set([(~sum >>> 8) & 255, ~sum & 255], 24);
+}
+
 function setUint16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >>> 8;
   bytes[at + 1] = value & 255;
