@@ -95,7 +95,7 @@ export class Director {
   readonly headers: Headers = new Headers();
 
   readonly #icmpLimit: IcmpLimit;
-  /** By place in the batch last foreseen: hash, whether there is one, head of its chain. */
+  /** By place in the batch: hash, whether there is one, head of its chain. */
   readonly #hashes = new Int32Array(MAX_BATCH);
   readonly #known = new Uint8Array(MAX_BATCH);
   readonly #heads = new Int32Array(MAX_BATCH);
@@ -129,22 +129,22 @@ export class Director {
     return this.#count(this.#decide(frames, frame, length, now, NOT_FORESEEN));
   }
 
-  /** {@link process} for the packet at `place` of the batch that was last foreseen. */
+  /** {@link process} for the packet at `place` of the batch, which was foreseen. */
   processForeseen(frames: FrameMemory, frame: number, length: number, now: number, place: number): number {
     return this.#count(this.#decide(frames, frame, length, now, place));
   }
 
   /**
-   * Brings what the packets of a batch will need into the CPU's cache, all at once: hashes first, then the buckets, then
+   * Brings what packets `from` … `to` - 1 of a batch will need into the CPU's cache, all at once: hashes first, then the buckets, then
    * the records. Each step is a loop of loads that do not depend on one another, so their waits overlap; packet by packet
    * they would add up (1 M flows: README, "How fast"). Changes nothing, and trusts nothing: frames are not checked yet.
    */
-  foresee(frames: FrameMemory, offsets: Int32Array, lengths: Int32Array, count: number): void {
+  foresee(frames: FrameMemory, offsets: Int32Array, lengths: Int32Array, from: number, to: number): void {
     const view = frames.view;
     const { table, records } = this.connections;
     const hashes = this.#hashes;
     const known = this.#known;
-    for (let i = 0; i < count; i++) {
+    for (let i = from; i < to; i++) {
       const ip = offsets[i] + ETH_HLEN;
       known[i] = 0;
       if (lengths[i] < PLAIN_LENGTH || view.getUint16(ip - 2) !== ETH_P_IP || view.getUint8(ip) !== 0x45) continue;
@@ -154,9 +154,9 @@ export class Director {
       known[i] = 1;
     }
     const heads = this.#heads;
-    for (let i = 0; i < count; i++) heads[i] = table.head(hashes[i]);
+    for (let i = from; i < to; i++) heads[i] = table.head(hashes[i]);
     let touched = 0;
-    for (let i = 0; i < count; i++) touched ^= records[((heads[i] >> 1) << RECORD_SHIFT) + EXPIRES];
+    for (let i = from; i < to; i++) touched ^= records[((heads[i] >> 1) << RECORD_SHIFT) + EXPIRES];
     this.touched = touched;
   }
 

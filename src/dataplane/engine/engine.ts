@@ -5,7 +5,7 @@
 
 import type { Director, FrameMemory } from '../../lvs/director.ts';
 import { ANSWER, FORWARD, PASS } from '../../lvs/verdict.ts';
-import { ETH_HLEN, ETH_P_IP, ETH_P_IPV6, ETH_TYPE, writeAddresses } from '../../packet/ethernet.ts';
+import { ETH_HLEN, writeAddresses } from '../../packet/ethernet.ts';
 import { IPV4_DST } from '../../packet/ipv4.ts';
 import { IPV6_DST } from '../../packet/ipv6.ts';
 import {
@@ -52,6 +52,12 @@ const EGRESS_OF_STATE: Readonly<Record<number, number>> = {
   [LOCAL_ADDRESS]: EGRESS_LOCAL,
 };
 
+/**
+ * Packets that are foreseen together. Frames lie 2 kB apart, so that the headers of more than 16 push each other out of
+ * an 8-way first-level cache; fewer would leave waits for the connection table that do not overlap.
+ */
+const GROUP = 16;
+
 export interface EngineOptions {
   readonly director: Director;
   readonly frames: FrameMemory;
@@ -83,9 +89,7 @@ export class Engine {
     for (let i = 0; i < links.length; i++) {
       const link = links[i];
       const count = link.receive(this.#batch);
-      const { offsets, lengths } = this.#batch;
-      this.#director.foresee(this.#frames, offsets, lengths, count);
-      for (let p = 0; p < count; p++) this.#handle(link, offsets[p], lengths[p], now, p);
+      for (let from = 0; from < count; from += GROUP) this.#handleGroup(link, from, Math.min(count, from + GROUP), now);
       total += count;
     }
     for (let i = 0; i < links.length; i++) links[i].flush();
@@ -106,6 +110,12 @@ export class Engine {
   discard(adjacency: Adjacency): void {
     const held = adjacency.held.splice(0);
     for (let i = 0; i < held.length; i += 2) this.#drop(EGRESS_UNRESOLVED, held[i]);
+  }
+
+  #handleGroup(link: Link, from: number, to: number, now: number): void {
+    const { offsets, lengths } = this.#batch;
+    this.#director.foresee(this.#frames, offsets, lengths, from, to);
+    for (let place = from; place < to; place++) this.#handle(link, offsets[place], lengths[place], now, place);
   }
 
   #handle(link: Link, frame: number, length: number, now: number, place: number): void {
@@ -159,8 +169,6 @@ export class Engine {
     }
     const view = this.#frames.view;
     writeAddresses(view, frame, adjacency.dstHigh, adjacency.dstLow, adjacency.srcHigh, adjacency.srcLow);
-    const isIpv4 = view.getUint8(frame + ETH_HLEN) >>> 4 === 4;
-    view.setUint16(frame + ETH_TYPE, isIpv4 ? ETH_P_IP : ETH_P_IPV6);
     if (!link.transmit(frame, length)) this.egress[EGRESS_TX_FULL]++;
   }
 

@@ -4,7 +4,7 @@
 // hot path
 
 import { applyDifference, difference16, difference32, fold, sumBytes } from '../../packet/checksum.ts';
-import { decrementTtl, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECKSUM, IPV4_DST, IPV4_SRC } from '../../packet/ipv4.ts';
+import { IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECKSUM, IPV4_DST, IPV4_SRC, IPV4_TTL } from '../../packet/ipv4.ts';
 import { IPV6_DST, IPV6_HOPS, IPV6_SRC } from '../../packet/ipv6.ts';
 import type { Headers } from '../../packet/parse.ts';
 import { TCP_CHECKSUM } from '../../packet/tcp.ts';
@@ -19,9 +19,11 @@ export function rewriteIpv4(view: DataView, headers: Headers, end: number, addre
   const ip = headers.ip;
   const at = ip + (end === SOURCE ? IPV4_SRC : IPV4_DST);
   const difference = difference32(view.getInt32(at), address);
-  decrementTtl(view, ip);
+  const hops = view.getUint16(ip + IPV4_TTL);
   view.setInt32(at, address);
-  view.setUint16(ip + IPV4_CHECKSUM, applyDifference(view.getUint16(ip + IPV4_CHECKSUM), difference));
+  view.setUint8(ip + IPV4_TTL, (hops >>> 8) - 1);
+  const header = difference + difference16(hops, hops - 0x100);
+  view.setUint16(ip + IPV4_CHECKSUM, applyDifference(view.getUint16(ip + IPV4_CHECKSUM), header));
   rewritePort(view, headers, end, port, difference);
 }
 
