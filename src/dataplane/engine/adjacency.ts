@@ -25,7 +25,7 @@ export const LOCAL_ADDRESS = 5;
 const MAX_HELD = 100;
 const CACHE_SIZE = 4096;
 const CACHE_MASK = CACHE_SIZE - 1;
-/** Most neighbours that are remembered; then all are forgotten and learned again. */
+/** Most neighbours that are remembered; then all that no packet waits for are forgotten and learned again. */
 const MAX_ADJACENCIES = 65536;
 /** Generations of tokens; a token that sleeps through all of them may meet another adjacency. */
 const MAX_GENERATION = 0xffff;
@@ -178,11 +178,7 @@ export class AdjacencyTable {
   /** Forgets every way that was found: routes or devices have changed. Packets that waited are handed to `drop`. */
   forget(drop: (adjacency: Adjacency) => void): void {
     for (const adjacency of this.#adjacencies.values()) drop(adjacency);
-    this.#adjacencies.clear();
-    this.#byToken = [];
-    this.#generation = this.#generation === MAX_GENERATION ? 1 : this.#generation + 1;
-    this.#cache4.fill(this.#empty);
-    this.#cache6.fill(this.#empty);
+    this.#keepOnly([]);
   }
 
   /** Forgets all neighbours too: everything is about to be listed again. */
@@ -229,13 +225,31 @@ export class AdjacencyTable {
     const name = neighbourName(interfaceIndex, family, words);
     const known = this.#adjacencies.get(name);
     if (known !== undefined) return known;
-    if (this.#adjacencies.size >= MAX_ADJACENCIES) return this.#none;
+    if (this.#adjacencies.size >= MAX_ADJACENCIES) this.#makeRoom();
     const adjacency = new Adjacency(UNRESOLVED, link.link, interfaceIndex, family, words);
     const neighbour = this.#neighbours.get(name);
     if (neighbour !== undefined) setReachable(adjacency, link, neighbour.mac, neighbour.stale);
+    this.#add(name, adjacency);
+    return adjacency;
+  }
+
+  /** Too many neighbours, or somebody who makes them up: what no packet waits for goes. */
+  #makeRoom(): void {
+    this.#keepOnly([...this.#adjacencies].filter(([, adjacency]) => adjacency.held.length > 0));
+  }
+
+  #keepOnly(entries: readonly (readonly [string, Adjacency])[]): void {
+    this.#adjacencies.clear();
+    this.#byToken = [];
+    this.#generation = this.#generation === MAX_GENERATION ? 1 : this.#generation + 1;
+    this.#cache4.fill(this.#empty);
+    this.#cache6.fill(this.#empty);
+    for (const [name, adjacency] of entries) this.#add(name, adjacency);
+  }
+
+  #add(name: string, adjacency: Adjacency): void {
     this.#adjacencies.set(name, adjacency);
     adjacency.token = (this.#generation << 16) | (this.#byToken.push(adjacency) - 1);
-    return adjacency;
   }
 
   #ask(adjacency: Adjacency): void {
