@@ -18,7 +18,7 @@ import {
   REACHABLE,
   UNRESOLVED,
 } from './adjacency.ts';
-import { FrameBatch, type Link } from './link.ts';
+import { FRAME_SIZE, FrameBatch, type Link } from './link.ts';
 
 /** Gives packets that are not the director's back to the kernel. */
 export interface KernelPort {
@@ -58,6 +58,9 @@ const EGRESS_OF_STATE: Readonly<Record<number, number>> = {
  */
 const GROUP = 16;
 
+/** Of all frames one in so many may wait for neighbours, or silent ones would leave none to receive with. */
+const WAITING_SHARE = 8;
+
 export interface EngineOptions {
   readonly director: Director;
   readonly frames: FrameMemory;
@@ -74,12 +77,16 @@ export class Engine {
   readonly #adjacencies: AdjacencyTable;
   readonly #kernel: KernelPort;
   readonly #batch = new FrameBatch();
+  readonly #mostWaiting: number;
+  /** Frames that wait for neighbours. */
+  #waiting = 0;
 
   constructor(options: EngineOptions) {
     this.#director = options.director;
     this.#frames = options.frames;
     this.#adjacencies = options.adjacencies;
     this.#kernel = options.kernel;
+    this.#mostWaiting = Math.floor(options.frames.bytes.length / FRAME_SIZE / WAITING_SHARE);
   }
 
   /** One batch from each link, then timers. Returns how many packets came in. */
@@ -99,7 +106,7 @@ export class Engine {
 
   /** Sends what waited for a neighbour that is known now, or drops it when there is no hope. */
   release(adjacency: Adjacency): void {
-    const held = adjacency.held.splice(0);
+    const held = this.#takeHeld(adjacency);
     for (let i = 0; i < held.length; i += 2) {
       if (adjacency.state === REACHABLE) this.#send(adjacency, held[i], held[i + 1]);
       else this.#drop(EGRESS_UNRESOLVED, held[i]);
@@ -108,8 +115,14 @@ export class Engine {
 
   /** Drops what waits for a neighbour that is forgotten. */
   discard(adjacency: Adjacency): void {
-    const held = adjacency.held.splice(0);
+    const held = this.#takeHeld(adjacency);
     for (let i = 0; i < held.length; i += 2) this.#drop(EGRESS_UNRESOLVED, held[i]);
+  }
+
+  #takeHeld(adjacency: Adjacency): number[] {
+    const held = adjacency.held.splice(0);
+    this.#waiting -= held.length >> 1;
+    return held;
   }
 
   #handleGroup(link: Link, from: number, to: number, now: number): void {
@@ -136,11 +149,20 @@ export class Engine {
     if (adjacency.state === REACHABLE) {
       this.#send(adjacency, frame, length);
     } else if (adjacency.state === UNRESOLVED) {
-      const oldest = this.#adjacencies.hold(adjacency, frame, length);
-      if (oldest !== -1) this.#drop(EGRESS_UNRESOLVED, oldest);
+      this.#hold(adjacency, frame, length);
     } else {
       this.#drop(EGRESS_OF_STATE[adjacency.state], frame);
     }
+  }
+
+  #hold(adjacency: Adjacency, frame: number, length: number): void {
+    if (this.#waiting >= this.#mostWaiting) {
+      this.#drop(EGRESS_UNRESOLVED, frame);
+      return;
+    }
+    const oldest = this.#adjacencies.hold(adjacency, frame, length);
+    if (oldest === -1) this.#waiting++;
+    else this.#drop(EGRESS_UNRESOLVED, oldest);
   }
 
   /** The way of the packet that the director has just decided about; a reply's is kept with its connection. */

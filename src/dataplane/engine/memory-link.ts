@@ -15,6 +15,8 @@ export interface MemoryLinkOptions {
   readonly pool: FramePool;
   /** The memory that the pool's offsets point into. */
   readonly bytes: Uint8Array;
+  /** Frames that it sends between two flushes, for a device that is slow; all when absent. */
+  readonly capacity?: number;
 }
 
 export class MemoryLink implements Link {
@@ -32,12 +34,15 @@ export class MemoryLink implements Link {
   readonly #pool: FramePool;
   readonly #bytes: Uint8Array;
   readonly #waiting: number[] = [];
+  readonly #capacity: number;
+  #queued = 0;
 
   constructor(options: MemoryLinkOptions) {
     this.name = options.name;
     this.index = options.index;
     this.#pool = options.pool;
     this.#bytes = options.bytes;
+    this.#capacity = options.capacity ?? Number.POSITIVE_INFINITY;
   }
 
   /** Puts a frame where the next receive finds it. Throws a RangeError when it does not fit or no frame is free. */
@@ -60,8 +65,13 @@ export class MemoryLink implements Link {
   }
 
   transmit(offset: number, length: number): boolean {
-    this.sent.push(this.#bytes.slice(offset, offset + length));
     this.#pool.give(offset);
+    if (this.#queued === this.#capacity) {
+      this.txDropped++;
+      return false;
+    }
+    this.#queued++;
+    this.sent.push(this.#bytes.slice(offset, offset + length));
     this.txPackets++;
     return true;
   }
@@ -70,7 +80,9 @@ export class MemoryLink implements Link {
     this.#pool.give(offset);
   }
 
-  flush(): void {}
+  flush(): void {
+    this.#queued = 0;
+  }
 
   allocate(): number {
     const offset = this.#pool.take(HOLDER_NONE);
