@@ -2,8 +2,6 @@
 // IPv4 header (RFC 791). Accessors may be used once `parseFrame` has returned PARSE_OK for the frame.
 // hot path
 
-import { applyDifference } from './checksum.ts';
-
 //  0 version,ihl(1)  1 tos(1)  2 total length(2)  4 id(2)  6 flags,fragment(2)  8 ttl(1)  9 protocol(1)
 // 10 checksum(2)  12 source(4)  16 destination(4)
 export const IPV4_VIHL = 0;
@@ -29,11 +27,3 @@ export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
 export const IPPROTO_ICMPV6 = 58;
 export const IPPROTO_SCTP = 132;
-
-/** Takes one from the TTL and mends the checksum (RFC 1141); the TTL must be above 0. */
-export function decrementTtl(view: DataView, ip: number): void {
-  const word = view.getUint16(ip + IPV4_TTL);
-  view.setUint8(ip + IPV4_TTL, (word >>> 8) - 1);
-  const difference = (~word & 0xffff) + (word - 0x100);
-  view.setUint16(ip + IPV4_CHECKSUM, applyDifference(view.getUint16(ip + IPV4_CHECKSUM), difference));
-}

@@ -22,8 +22,8 @@ export const NEXT_DESTINATION = 60;
 export const FRAGMENT_OFFSET = 2;
 export const FRAGMENT_HLEN = 8;
 
-/** Most extension headers that are walked; a longer chain is malformed to us. */
-export const MAX_EXTENSION_HEADERS = 8;
+/** Most extension headers that are walked, here and in bpf/parse.h; a longer chain is malformed to us. */
+export const MAX_EXTENSION_HEADERS = 6;
 
 /** True for a header of which the walk knows the length. */
 export function isExtensionHeader(next: number): boolean {

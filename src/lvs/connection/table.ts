@@ -35,6 +35,11 @@ export interface HashSeed {
   readonly k1: number;
 }
 
+/** Words of the longest key, an IPv6 one. */
+const KEY_WORDS = 10;
+/** Buckets are added this many at a time, so that the waits for their records overlap. */
+const SPLIT_GROUP = 32;
+
 export class ConnectionTable {
   readonly records: Int32Array;
   readonly maxConnections: number;
@@ -44,7 +49,10 @@ export class ConnectionTable {
   readonly #buckets: Int32Array;
   readonly #k0: number;
   readonly #k1: number;
-  readonly #key: Int32Array = new Int32Array(10);
+  readonly #key: Int32Array = new Int32Array(KEY_WORDS);
+  readonly #heads: Int32Array = new Int32Array(SPLIT_GROUP);
+  /** Result of loads that only warm the cache, which would be optimized away without one. */
+  touched = 0;
   /** Buckets in use; a hash is taken modulo `#high + 1`, and modulo `#low + 1` where that bucket is not there yet. */
   #size = MIN_BUCKETS;
   #low = MIN_BUCKETS - 1;
@@ -151,7 +159,8 @@ export class ConnectionTable {
       if (this.#used === this.maxConnections) return 0;
       id = ++this.#used;
     }
-    this.records.fill(0, id << RECORD_SHIFT, (id << RECORD_SHIFT) + RECORD_WORDS);
+    const base = id << RECORD_SHIFT;
+    for (let i = 0; i < RECORD_WORDS; i++) this.records[base + i] = 0;
     return id;
   }
 
@@ -161,7 +170,7 @@ export class ConnectionTable {
     this.#link(id, REQUEST);
     if ((this.records[base + FLAGS] & CONN_F_REPLY_KEY) !== 0) this.#link(id, REPLY);
     this.count++;
-    while (this.#entries > this.#size && this.#size < this.#buckets.length) this.#split();
+    if (this.#entries - this.#size >= SPLIT_GROUP && this.#size < this.#buckets.length) this.#grow();
   }
 
   /** Forgets an inserted record and frees it. */
@@ -248,6 +257,17 @@ export class ConnectionTable {
       }
     }
     this.#entries--;
+  }
+
+  /** Adds a group of buckets, after bringing into the cache what that will look at. */
+  #grow(): void {
+    const buckets = this.#buckets;
+    const heads = this.#heads;
+    let touched = 0;
+    for (let i = 0; i < SPLIT_GROUP; i++) heads[i] = buckets[(this.#size + i) & this.#low];
+    for (let i = 0; i < SPLIT_GROUP; i++) touched ^= this.records[(heads[i] >> 1) << RECORD_SHIFT];
+    this.touched = touched;
+    for (let i = 0; i < SPLIT_GROUP && this.#size < buckets.length; i++) this.#split();
   }
 
   /** Adds one bucket and moves to it what belongs there out of the one bucket that held it until now. */

@@ -176,6 +176,21 @@ test('a server that connections refer to is known until the last of them is gone
   assert.equal(list.serversByIndex.length, 2);
 });
 
+test('a deleted service is known for as long as connections to its servers last', () => {
+  const watcher = new Watcher();
+  const list = twoServices(watcher);
+  const known = list.serversByIndex[0];
+  assert.ok(known !== undefined);
+  known.active = 1;
+  list.deleteService(WEB);
+  assert.ok(watcher.services.has(formatServiceKey(WEB)));
+  list.addService(WEB, RR);
+  list.deleteService(WEB);
+  known.active = 0;
+  list.estimate();
+  assert.ok(!watcher.services.has(formatServiceKey(WEB)));
+});
+
 test('a server comes back as itself to its own service only, with new options', () => {
   const list = twoServices(new Watcher());
   const known = list.serversByIndex[0];

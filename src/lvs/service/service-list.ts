@@ -41,6 +41,8 @@ export class ServiceList {
   readonly serversByIndex: (Server | undefined)[] = [];
   /** Servers out of their service that connections refer to, by service and server key. */
   readonly #gone = new Map<string, GoneServer>();
+  /** How many of {@link #gone} each service has, by its name. */
+  readonly #goneOf = new Map<string, number>();
   readonly #observer: ServiceObserver | undefined;
   readonly #freeIndexes: number[] = [];
   readonly #traffic = new Traffic();
@@ -55,7 +57,8 @@ export class ServiceList {
     const address = checkServiceKey(key);
     checkServiceOptions(options);
     if (this.table.get(address) !== undefined) throw new LvsError('EEXIST', `service ${formatServiceKey(key)} exists`);
-    this.#observer?.serviceAdded(address);
+    // A service that was deleted while it had connections is still known.
+    if (!this.#goneOf.has(formatServiceKey(key))) this.#observer?.serviceAdded(address);
     this.table.add(new Service(address, options));
   }
 
@@ -90,6 +93,7 @@ export class ServiceList {
       return;
     }
     this.#gone.delete(name);
+    this.#countGone(service.key, -1);
     known.options = options;
     known.available = true;
     service.add(known);
@@ -153,23 +157,46 @@ export class ServiceList {
     addCounters(this.#retired, service.counters());
     for (const server of [...service.servers]) this.#takeOut(service, server);
     this.table.remove(service);
-    this.#observer?.serviceRemoved(service.key);
+    this.#forgetService(service.key);
   }
 
   #takeOut(service: Service, server: Server): void {
     service.remove(server);
     server.available = false;
     const name = goneName(service.key, server.key);
-    const gone = { service: service.key, server };
-    if (server.references === 0) this.#release(name, gone);
-    else this.#gone.set(name, gone);
+    if (server.references === 0) {
+      this.#free(service.key, server);
+    } else {
+      this.#gone.set(name, { service: service.key, server });
+      this.#countGone(service.key, 1);
+    }
   }
 
   #release(name: string, { service, server }: GoneServer): void {
     this.#gone.delete(name);
+    this.#countGone(service, -1);
+    this.#free(service, server);
+    this.#forgetService(service);
+  }
+
+  #free(service: AddressKey, server: Server): void {
     this.serversByIndex[server.index] = undefined;
     this.#freeIndexes.push(server.index);
     this.#observer?.serverForgotten(service, server.key);
+  }
+
+  #countGone(service: AddressKey, step: number): void {
+    const name = formatServiceKey(service);
+    const count = (this.#goneOf.get(name) ?? 0) + step;
+    if (count === 0) this.#goneOf.delete(name);
+    else this.#goneOf.set(name, count);
+  }
+
+  /** Tells the observer that a service is over, once it is deleted and none of its connections is left. */
+  #forgetService(key: AddressKey): void {
+    if (this.table.get(key) === undefined && !this.#goneOf.has(formatServiceKey(key))) {
+      this.#observer?.serviceRemoved(key);
+    }
   }
 }
 
