@@ -7,7 +7,6 @@ import {
   connection,
   type Flow,
   flow,
-  kernelReset,
   reply,
   replyPacket,
   request,
@@ -154,12 +153,7 @@ const CHANGES: readonly PacketCase[] = [
     steps: [
       request(serviceGone, { flags: 'S' }),
       { ipvsadm: `-D -t ${virtualName(serviceGone)}` },
-      {
-        ...toNobody(serviceGone, 'A'),
-        // The program does not know of the connection, so the kernel refuses it.
-        atXdp: 'passed',
-        kernelAnswers: kernelReset(serviceGone, { flags: 'R' }),
-      },
+      toNobody(serviceGone, 'A'),
       reply(serviceGone, { flags: 'SA' }),
     ],
     counters: [],
