@@ -259,6 +259,17 @@ test('an extension header that leads out of the packet is malformed', () => {
   }
 });
 
+test('an extension header of which less than its least size is there is malformed', () => {
+  for (const kind of [0, 43, 44, 51, 60]) {
+    const packet = withExtensions(TCP6, [extension(60), extension(kind)]);
+    for (let left = 0; left < 8; left++) {
+      const bytes = packet.slice(0, 48 + left);
+      bytes.set([0, 8 + left], 4);
+      assert.equal(parsePacket(bytes).result, PARSE_BAD_EXTENSION, `${kind} ${left}`);
+    }
+  }
+});
+
 /** What a caller may rely on, whatever the frame was. */
 function checkPromises({ result, headers, length }: Parsed): void {
   assert.ok(result >= PARSE_OK && result < PARSE_MALFORMED + MALFORMED_NAMES.length);
