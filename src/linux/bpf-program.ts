@@ -33,8 +33,9 @@ const LINK_CREATE_SIZE = 16;
 
 const LOG_SIZE = 1 << 20;
 const LOG_LINES_SHOWN = 8;
+const LOAD_ATTEMPTS = 10;
 
-const { EPERM, EBUSY, EEXIST, ENODEV } = constants.errno;
+const { EPERM, EAGAIN, EBUSY, EEXIST, ENODEV } = constants.errno;
 
 /** How a program sits on a device: `native` in the driver, `generic` behind the kernel's own copy of the frame. */
 export type XdpMode = 'native' | 'generic';
@@ -140,8 +141,12 @@ function load(object: BpfObject, code: Uint8Array): number {
       .pointer(16, license)
       .name(48, object.name)
       .u32(68, BPF_XDP);
-  const result = tryBpf(BPF_PROG_LOAD, attributes());
-  if (result >= 0) return result;
+  // The verifier gives up with EAGAIN when a signal is about to be delivered to this thread.
+  for (let attempt = 0; attempt < LOAD_ATTEMPTS; attempt++) {
+    const result = tryBpf(BPF_PROG_LOAD, attributes());
+    if (result >= 0) return result;
+    if (lastErrno() !== EAGAIN) break;
+  }
 
   // Once more for the verifier's words: a log costs time, so that it is not asked for at first.
   const log = new Uint8Array(LOG_SIZE);

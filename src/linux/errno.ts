@@ -3,8 +3,13 @@
 
 import koffi from 'koffi';
 
+/** Second names of a number that has a better known one on Linux. */
+const ALIASES: ReadonlySet<string> = new Set(['EWOULDBLOCK', 'ENOTSUP', 'EDEADLOCK']);
+
 const NAMES: ReadonlyMap<number, string> = new Map(
-  Object.entries(koffi.os.errno as Record<string, number>).map(([name, value]) => [value, name]),
+  Object.entries(koffi.os.errno as Record<string, number>)
+    .filter(([name]) => !ALIASES.has(name))
+    .map(([name, value]) => [value, name]),
 );
 
 /** Name of an errno, `EPERM`, or `errno 133` where koffi has no name for it. */
