@@ -189,7 +189,7 @@ test('connections live as long as their packets say, and their servers count the
       pair.advance(ESTABLISHED_TICKS + SLOT_TICKS, packets, budget);
       assert.equal(pair.live.size, 0);
     }),
-    { numRuns: 10 },
+    { numRuns: 5 },
   );
   assert.ok(fullest > 1000, `never more than ${fullest} connections: the run was too small`);
 });

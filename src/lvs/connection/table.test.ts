@@ -190,7 +190,7 @@ test('the table holds what a Map holds while buckets split and merge and records
       }
       assert.equal(pair.table.count, 0);
     }),
-    { numRuns: 8 },
+    { numRuns: 4 },
   );
   assert.ok(mostBuckets > 2 * MIN_BUCKETS, `at most ${mostBuckets} buckets: the run was too small`);
   assert.ok(merges > 1000, `${merges} merges: the run was too small`);

@@ -116,6 +116,6 @@ test('counters are what was forwarded, services are the sums of their servers, t
       lab.advance(1000);
       assert.equal(services.serversByIndex.filter((known) => known !== undefined).length, 0);
     }),
-    { numRuns: 30 },
+    { numRuns: 15 },
   );
 });
