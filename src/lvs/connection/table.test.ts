@@ -211,6 +211,8 @@ test('buckets follow the entries up and down again, never below the least', () =
     pair.remove(random.below(pair.live.length));
   }
   assert.equal(pair.table.bucketCount, MIN_BUCKETS);
+  fill(1000);
+  pair.checkAll();
   fill(20_000);
   assert.equal(pair.table.bucketCount, 40_000);
   pair.checkAll();
