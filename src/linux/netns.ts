@@ -8,6 +8,7 @@ import { constants as os } from 'node:os';
 import { missingCapabilities } from './capabilities.ts';
 import { SysError } from './errno.ts';
 import { type Fd, openFd } from './fd.ts';
+import { waitForLock } from './file-lock.ts';
 import { check, lastErrno, libc, type Remedy } from './libc.ts';
 
 export const NETNS_FOLDER = '/run/netns';
@@ -18,7 +19,6 @@ const MS_BIND = 0x1000;
 const MS_REC = 0x4000;
 const MS_SHARED = 0x100000;
 const MNT_DETACH = 2;
-const LOCK_EX = 2;
 
 const { EPERM, EINVAL, ENOSPC } = os.errno;
 
@@ -28,7 +28,6 @@ const $mount = libc.func(
   'int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data)',
 );
 const $umount2 = libc.func('int umount2(const char *target, int flags)');
-const $flock = libc.func('int flock(int fd, int operation)');
 
 /** Makes a namespace with nothing in it but a loopback device that is down. EEXIST when the name is taken. */
 export function createNamespace(name: string): void {
@@ -131,7 +130,7 @@ function prepareFolder(): void {
   }
   const folder = openFd(NETNS_FOLDER, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    check($flock(folder.number, LOCK_EX), 'flock', NETNS_FOLDER);
+    waitForLock(folder.number, NETNS_FOLDER);
     if ($mount('', NETNS_FOLDER, 'none', MS_SHARED | MS_REC, null) === 0) return;
     const errno = lastErrno();
     if (errno !== EINVAL) throw new SysError('mount', errno, `share ${NETNS_FOLDER}`, remedy(errno));
