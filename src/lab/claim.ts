@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// One lab at a time: a file under /run/ballast/lab says which process runs the lab of a prefix. Whoever comes next finds
-// a living owner (and says so) or a dead one (and removes what it left). Called by lab.ts, tests and benches.
+// One lab at a time: whoever runs the lab of a prefix has locked a file under /run/ballast/lab and written its pid there.
+// The kernel ends the lock with its process, so whoever comes next finds a living owner (and says so) or may take the
+// lock and remove what a dead one left. Called by lab.ts, tests and benches.
 
-import { linkSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, ftruncateSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { SysError } from '../linux/errno.ts';
+import { type Fd, openFd } from '../linux/fd.ts';
+import { tryLock } from '../linux/file-lock.ts';
 import { listNamespaces, removeNamespace } from '../linux/netns.ts';
 import { LabError } from './lab-error.ts';
-import { endProcessesIn, identify, isAlive, killProcessesIn, type ProcessId } from './processes.ts';
+import { endProcessesIn, killProcessesIn } from './processes.ts';
 
 const LAB_FOLDER = '/run/ballast/lab';
 
@@ -18,23 +22,25 @@ export interface Claim {
   readonly removed: string | undefined;
 }
 
+/** Locks of the labs that belong to this process, by prefix. */
+const held = new Map<string, Fd>();
+
 /** Takes the prefix for this process, after removing what a dead owner left. Throws a LabError when the owner lives. */
 export async function claimLab(prefix: string): Promise<Claim> {
-  const removed = await removeLab(prefix);
-  const folder = join(LAB_FOLDER, prefix);
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
-  const own = identify(process.pid);
-  const draft = join(folder, `owner.${process.pid}`);
-  writeFileSync(draft, JSON.stringify(own));
+  const lock = takeLock(prefix);
   try {
-    linkSync(draft, ownerFile(prefix));
+    const before = ownerPid(prefix);
+    ftruncateSync(lock.number);
+    writeSync(lock.number, `${process.pid}\n`, 0);
+    const removed = await removeRemains(prefix, before);
+    const folder = join(LAB_FOLDER, prefix);
+    mkdirSync(folder, { recursive: true, mode: 0o755 });
+    held.set(prefix, lock);
+    return { prefix, folder, removed };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    throw new LabError('another lab is starting at this moment: try again');
-  } finally {
-    rmSync(draft, { force: true });
+    lock.close();
+    throw error;
   }
-  return { prefix, folder, removed };
 }
 
 /**
@@ -42,26 +48,69 @@ export async function claimLab(prefix: string): Promise<Claim> {
  * undefined. Throws a LabError when the lab belongs to a living process other than this one.
  */
 export async function removeLab(prefix: string): Promise<string | undefined> {
-  const owner = readOwner(prefix);
-  if (owner !== undefined && owner.pid !== process.pid && isAlive(owner)) {
-    throw new LabError(`a lab is running already (pid ${owner.pid}): end it with Ctrl-C or 'kill ${owner.pid}' first`);
+  const lock = held.get(prefix) ?? takeLock(prefix);
+  try {
+    const removed = await removeRemains(prefix, ownerPid(prefix));
+    removeFiles(prefix);
+    return removed;
+  } finally {
+    held.delete(prefix);
+    lock.close();
   }
-  const namespaces = labNamespaces(prefix);
-  await endProcessesIn(namespaces);
-  removeRemains(prefix, namespaces);
-  if (namespaces.length === 0 && owner === undefined) return undefined;
-  return `${namespaces.length} namespaces${owner === undefined ? '' : ` of process ${owner.pid}`}`;
 }
 
 /** {@link removeLab} for a process that is about to exit and can't wait: nothing inside gets to say goodbye. */
 export function removeLabAtExit(prefix: string): void {
   const namespaces = labNamespaces(prefix);
   killProcessesIn(namespaces);
-  removeRemains(prefix, namespaces);
+  for (const name of namespaces) removeNamespace(name);
+  removeFiles(prefix);
 }
 
-function removeRemains(prefix: string, namespaces: readonly string[]): void {
+/** Opens and locks the prefix's file, or throws a LabError that names the living process that has it. */
+function takeLock(prefix: string): Fd {
+  const path = ownerFile(prefix);
+  for (;;) {
+    const lock = openOwnerFile(path);
+    if (lock === undefined) continue;
+    if (!tryLock(lock.number, path)) {
+      lock.close();
+      throw inUse(prefix);
+    }
+    // The owner before may have removed the file between our opening and locking it: that lock keeps nobody out.
+    if (statSync(path, { throwIfNoEntry: false })?.ino === statSync(`/proc/self/fd/${lock.number}`).ino) return lock;
+    lock.close();
+  }
+}
+
+/** Undefined when somebody who is ending has just removed the folder. */
+function openOwnerFile(path: string): Fd | undefined {
+  mkdirSync(LAB_FOLDER, { recursive: true, mode: 0o755 });
+  try {
+    return openFd(path, constants.O_RDWR | constants.O_CREAT, 0o644);
+  } catch (error) {
+    if (error instanceof SysError && error.errno === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function inUse(prefix: string): LabError {
+  const pid = ownerPid(prefix);
+  if (pid === '') return new LabError('another lab is starting or ending at this moment: try again');
+  return new LabError(`a lab is running already (pid ${pid}): end it with Ctrl-C or 'kill ${pid}' first`);
+}
+
+/** Ends the processes and removes the namespaces of a lab whose lock is ours; says what there was, or undefined. */
+async function removeRemains(prefix: string, owner: string): Promise<string | undefined> {
+  const namespaces = labNamespaces(prefix);
+  await endProcessesIn(namespaces);
   for (const name of namespaces) removeNamespace(name);
+  rmSync(join(LAB_FOLDER, prefix), { recursive: true, force: true });
+  if (namespaces.length === 0 && owner === '') return undefined;
+  return `${namespaces.length} namespaces${owner === '' ? '' : ` of process ${owner}`}`;
+}
+
+function removeFiles(prefix: string): void {
   rmSync(join(LAB_FOLDER, prefix), { recursive: true, force: true });
   rmSync(ownerFile(prefix), { force: true });
   for (const folder of [LAB_FOLDER, dirname(LAB_FOLDER)]) removeEmpty(folder);
@@ -85,10 +134,11 @@ function ownerFile(prefix: string): string {
   return join(LAB_FOLDER, `${prefix}.owner`);
 }
 
-function readOwner(prefix: string): ProcessId | undefined {
+/** What the last owner wrote; empty when there is none, or it has not come to that yet. */
+function ownerPid(prefix: string): string {
   try {
-    return JSON.parse(readFileSync(ownerFile(prefix), 'utf8')) as ProcessId;
+    return readFileSync(ownerFile(prefix), 'latin1').trim();
   } catch {
-    return undefined;
+    return '';
   }
 }
