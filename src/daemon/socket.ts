@@ -2,9 +2,10 @@
 // The daemon's Unix socket: its folder, its mode, and who may take its place. A socket that a dead daemon left is
 // replaced; one that answers, or a file that is no socket, is an error that names it. Knows nothing of HTTP.
 
-import { chmodSync, lstatSync, mkdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { chmodSync, closeSync, constants, lstatSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { createConnection, type Server } from 'node:net';
 import { dirname } from 'node:path';
+import { tryLock } from '../linux/file-lock.ts';
 
 /** Longest path that fits a sockaddr_un with its terminating zero (unix(7)). */
 const PATH_MAX_BYTES = 107;
@@ -54,21 +55,18 @@ export function isAnswering(path: string): Promise<boolean> {
 }
 
 /**
- * Runs `work` while no other process replaces or makes the socket at `path`: between asking whether the old one answers
- * and having removed it, nobody may put a live one in its place. The lock is held for a few milliseconds.
+ * Runs `work` while no other process replaces or makes a socket in the folder of `path`: between asking whether the old
+ * one answers and having removed it, nobody may put a live one in its place. The lock is held for a few milliseconds.
  */
 async function exclusively(path: string, work: () => Promise<void>): Promise<void> {
-  const lock = `${path}.lock`;
+  const folder = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    mkdirSync(lock);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    throw new SocketError(path, `another Ballast daemon is starting at ${path}: if none is, remove ${lock}`);
-  }
-  try {
+    if (!tryLock(folder, `'${path}'`)) {
+      throw new SocketError(path, `another Ballast daemon is starting at ${path}: try again`);
+    }
     await work();
   } finally {
-    rmdirSync(lock);
+    closeSync(folder);
   }
 }
 
