@@ -112,13 +112,17 @@ export class Director {
     this.#estimateAt = (options.now + ESTIMATION_TICKS) | 0;
   }
 
-  /** Time passes: ends connections whose timers ran out and steps the rate estimators. Once per batch. */
-  tick(now: number): void {
+  /**
+   * Time passes: ends connections whose timers ran out and steps the rate estimators. Once per batch. True when more
+   * connections are due than one call may end: call again soon.
+   */
+  tick(now: number): boolean {
     this.connections.expire(now, EXPIRY_BUDGET);
     while (((now - this.#estimateAt) | 0) >= 0) {
       this.services.estimate();
       this.#estimateAt = (this.#estimateAt + ESTIMATION_TICKS) | 0;
     }
+    return this.connections.lags(now);
   }
 
   /**
@@ -205,7 +209,7 @@ export class Director {
     if (headers.protocol === IPPROTO_TCP && !this.#startsConnection(view)) return PASS;
     const ports = view.getInt32(headers.transport);
     const service = this.#findService(view, ports & 0xffff);
-    if (service === undefined || ports >>> 16 === FTP_DATA) return PASS;
+    if (service === undefined || ports >>> 16 === FTP_DATA || !this.#isFromHost(view)) return PASS;
     const server = service.schedule();
     if (server === undefined) return this.#answer(frames, ICMP_UNREACHABLE, DROP_NO_SERVER, now);
     const id = this.connections.open(view, headers, server);
@@ -219,6 +223,21 @@ export class Director {
     const table = this.services.table;
     if (family === 4) return table.findIpv4(kind, view.getInt32(ip + IPV4_DST), port);
     return table.findIpv6(kind, view, ip + IPV6_DST, port);
+  }
+
+  /** Whether the source can be one host's; the kernel drops others as martians, and no error may be sent to them. */
+  #isFromHost(view: DataView): boolean {
+    const { family, ip } = this.headers;
+    if (family === 4) {
+      const source = view.getInt32(ip + IPV4_SRC);
+      const top = source >>> 24;
+      return top !== 0 && top !== 127 && (top < 224 || top >= 240) && source !== -1;
+    }
+    const at = ip + IPV6_SRC;
+    const isMulticast = view.getUint8(at) === 0xff;
+    // ::/127 is the unspecified address and loopback.
+    const others = view.getInt32(at) | view.getInt32(at + 4) | view.getInt32(at + 8) | (view.getInt32(at + 12) & ~1);
+    return !isMulticast && others !== 0;
   }
 
   /** SYN without RST: the only segment that opens a connection. */

@@ -47,9 +47,9 @@ class Stage {
   kernelTakes = true;
   now = 0;
 
-  constructor(options: { mtu?: number; capacity?: number } = {}) {
+  constructor(options: { mtu?: number; capacity?: number; maxConnections?: number } = {}) {
     const bytes = new Uint8Array(FRAMES * FRAME_SIZE);
-    const maximum = 1000;
+    const maximum = options.maxConnections ?? 1000;
     const memory = layConnectionMemory(new ArrayBuffer(connectionMemoryBytes(maximum)), maximum);
     this.director = new Director({ memory, seed: { k0: 1, k1: 2 }, now: 0 });
     this.engine = new Engine({
@@ -366,6 +366,18 @@ test('time passes with the turns: connections expire without any packet', () => 
   stage.now = 61 * 100;
   stage.turn();
   assert.equal(stage.director.connections.table.count, 0);
+});
+
+test('a turn that leaves connections to end says so, until they are ended', () => {
+  const stage = new Stage({ maxConnections: 2000 });
+  stage.learnAll();
+  for (let sport = 1; sport <= 1500; sport++) stage.send(stage.outside, udp({ ...REQUEST, sport }));
+  assert.equal(stage.engine.lags, false);
+  stage.now = 400 * 100;
+  stage.turn();
+  assert.equal(stage.engine.lags, true);
+  stage.turn();
+  assert.deepEqual([stage.engine.lags, stage.director.connections.table.count], [false, 0]);
 });
 
 /** A packet to or from everybody there is, whole or damaged. */

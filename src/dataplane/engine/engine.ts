@@ -70,6 +70,8 @@ export interface EngineOptions {
 
 export class Engine {
   readonly links: Link[] = [];
+  /** More connections are due to end than the last turn had time for: take the next one soon. */
+  lags = false;
   /** Indexed as EGRESS_NAMES. */
   readonly egress: Float64Array = new Float64Array(EGRESS_NAMES.length);
   readonly #director: Director;
@@ -100,7 +102,7 @@ export class Engine {
       total += count;
     }
     for (let i = 0; i < links.length; i++) links[i].flush();
-    this.#director.tick(now);
+    this.lags = this.#director.tick(now);
     return total;
   }
 

@@ -167,6 +167,11 @@ export class Connections {
     return ended;
   }
 
+  /** Whether {@link expire} left some for the next call. */
+  lags(now: number): boolean {
+    return this.#wheel.lags(now);
+  }
+
   /** Whole seconds until record `id` expires, as listings show it. */
   secondsLeft(id: number, now: number): number {
     const ticks = (this.records[(id << RECORD_SHIFT) + EXPIRES] - now) | 0;

@@ -67,13 +67,18 @@ export class TimerWheel {
     this.arm(id);
   }
 
+  /** Whether {@link due} stopped before it had looked at all that is due. */
+  lags(now: number): boolean {
+    return ((this.#cursor + SLOT_TICKS - now) | 0) <= 0;
+  }
+
   /**
    * One record whose time has come, disarmed, or 0 when none is due at `now` or `movesLeft` records were only moved on;
    * set that anew and call again to go on. Empty slots cost nothing to speak of.
    */
   due(now: number): number {
     const records = this.#records;
-    while (((this.#cursor + SLOT_TICKS - now) | 0) <= 0) {
+    while (this.lags(now)) {
       const slot = (this.#cursor >>> TIMER_SHIFT) & SLOT_MASK;
       const id = this.#slots[slot];
       if (id === 0) {
