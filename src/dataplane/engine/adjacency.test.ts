@@ -219,6 +219,18 @@ test('what is in use and unknown, failed or stale is asked for again, nothing el
   assert.equal(stage.asked.length, 3);
 });
 
+test('who makes up neighbours makes the kernel be asked 512 times a second at most', () => {
+  const stage = new Stage();
+  stage.setRoutes(route('10.0.0.0/8'));
+  const flood = Array.from({ length: 600 }, (_, i) => stage.table.resolveIpv4(0x0a000000 + i));
+  for (const [i, adjacency] of flood.entries()) stage.table.hold(adjacency, i * 2048, 60);
+  assert.equal(stage.asked.length, 512);
+  for (const adjacency of flood.slice(0, 512)) adjacency.held.length = 0;
+  stage.table.confirm();
+  assert.equal(stage.asked.length, 600, 'those that packets wait for are asked for later');
+  assert.equal(stage.asked.at(-1), '1 10.0.2.87');
+});
+
 test('more neighbours than can be remembered push out those that nothing waits for', () => {
   const stage = new Stage();
   stage.setRoutes(route('10.0.0.0/8'));

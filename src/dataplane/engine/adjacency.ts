@@ -27,6 +27,11 @@ const CACHE_SIZE = 4096;
 const CACHE_MASK = CACHE_SIZE - 1;
 /** Most neighbours that are remembered; then all that no packet waits for are forgotten and learned again. */
 const MAX_ADJACENCIES = 65536;
+/**
+ * Most questions to the kernel in the second between two {@link AdjacencyTable.confirm}: each takes the engine thread
+ * some 20 µs, and who makes up neighbours must not keep it busy with them. Others are asked for a second later.
+ */
+const MAX_ASKED = 512;
 /** Generations of tokens; a token that sleeps through all of them may meet another adjacency. */
 const MAX_GENERATION = 0xffff;
 
@@ -81,6 +86,7 @@ export class AdjacencyTable {
   /** By the low half of the token; its high half is the generation. */
   #byToken: Adjacency[] = [];
   #generation = 1;
+  #asked = 0;
 
   readonly #none = new Adjacency(NO_ROUTE);
   readonly #noLink = new Adjacency(NO_LINK);
@@ -187,10 +193,12 @@ export class AdjacencyTable {
     this.forget(drop);
   }
 
-  /** Asks again for what packets wait for or is stale and in use. Once a second. */
+  /** Asks again for what packets wait for, or is in use and unknown or stale. Once a second. */
   confirm(): void {
+    this.#asked = 0;
     for (const adjacency of this.#adjacencies.values()) {
-      if (!adjacency.used) continue;
+      if (this.#asked === MAX_ASKED) return;
+      if (!adjacency.used && adjacency.held.length === 0) continue;
       adjacency.used = false;
       if (adjacency.state !== REACHABLE || adjacency.stale) this.#ask(adjacency);
     }
@@ -253,6 +261,8 @@ export class AdjacencyTable {
   }
 
   #ask(adjacency: Adjacency): void {
+    if (this.#asked === MAX_ASKED) return;
+    this.#asked++;
     this.#probe(adjacency.interfaceIndex, adjacency.family, adjacency.words);
   }
 }
