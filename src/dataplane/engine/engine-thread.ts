@@ -36,7 +36,8 @@ const tickOf = (ms: number): number => (ms / MS_PER_TICK) | 0;
 
 /** Carries packets until the main thread says close. */
 function run(host: EngineHost, wake: number): void {
-  const polls = new PollSet(256);
+  const sockets = host.links.reduce((sum, link) => sum + link.pollFds.length, 0);
+  const polls = new PollSet(2 + sockets);
   const wakeAt = polls.add(wake);
   const kernelAt = polls.add(host.mirror.number);
   const linkPlaces: number[] = [];
@@ -50,18 +51,17 @@ function run(host: EngineHost, wake: number): void {
   let confirmAt = 0;
 
   for (;;) {
-    let ms = nowMs();
-    const packets = host.engine.turn(tickOf(ms));
+    const packets = host.engine.turn(tickOf(nowMs()));
     if (packets > 0 && ++busyTurns < BUSY_TURNS) continue;
     busyTurns = 0;
-    let timeout = packets > 0 ? 0 : IDLE_MS;
+    let timeout = packets > 0 || host.engine.lags ? 0 : IDLE_MS;
     for (const link of host.links) if (timeout > PENDING_MS && link.pending) timeout = PENDING_MS;
     if (polls.wait(timeout) > 0) {
       if (polls.isReady(kernelAt)) host.mirror.drain();
       if (polls.isReady(wakeAt) && !serve(host, wake)) return;
     }
-    ms = nowMs();
-    host.mirror.refresh(ms);
+    host.mirror.refresh(nowMs);
+    const ms = nowMs();
     if (ms >= confirmAt) {
       confirmAt = ms + CONFIRM_MS;
       host.mirror.adjacencies.confirm();

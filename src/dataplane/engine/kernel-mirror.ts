@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keeps the engine's adjacencies as the kernel's own tables are: lists everything once, then follows the events. Runs in
-// the engine thread between batches; routes are listed anew after a change of any, at most a few times a second.
+// the engine thread between batches; routes are listed anew after a change of any, but not so often that packets suffer.
 
+import { SysError } from '../../linux/errno.ts';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
 import { listAddresses } from '../../linux/route/address.ts';
 import { listLinks } from '../../linux/route/link.ts';
@@ -16,8 +17,11 @@ import type { Logger } from '../logger.ts';
 import { type Adjacency, AdjacencyTable, type LinkState } from './adjacency.ts';
 import type { EngineRoute } from './route-table.ts';
 
-/** Routes are listed again at most once in this many milliseconds. */
-const RELIST_MS = 100;
+/** Least pause between two listings of the kernel's tables, and its length in units of the last listing's own time. */
+const PAUSE_MS = 100;
+const PAUSE_FACTOR = 10;
+/** Pause after a listing that the kernel refused. */
+const RETRY_MS = 1000;
 
 const ETHERNET_MAC_LENGTH = 6;
 
@@ -44,8 +48,11 @@ export class KernelMirror {
   readonly #socket: NetlinkSocket;
   readonly #monitor: RouteMonitor;
   readonly #driven = new Set<number>();
+  /** Routes or addresses have changed. */
   #stale = false;
-  #listedAt = 0;
+  /** Events were lost: neighbours may have changed too. */
+  #overrun = false;
+  #listAt = 0;
 
   constructor(options: KernelMirrorOptions) {
     this.#options = options;
@@ -91,43 +98,61 @@ export class KernelMirror {
 
   /** Reads all tables of the kernel. */
   list(): void {
+    const neighbours = listNeighbours(this.#socket);
     this.adjacencies.reset(this.#options.onForgotten);
-    for (const neighbour of listNeighbours(this.#socket)) this.#learn(neighbour, false);
+    for (const neighbour of neighbours) this.#learn(neighbour, false);
     this.#listRoutes();
+    this.#overrun = false;
   }
 
   /** Takes in what the kernel tells. */
   drain(): void {
-    let isOverrun = false;
     this.#monitor.drain((event) => {
       switch (event.type) {
         case 'neighbour':
           this.#learn(event.neighbour, event.removed);
           break;
         case 'link':
+          // Any device's: IPv4 routes go with one that is switched off, without an event of their own.
+          this.#stale = true;
           if (!this.#driven.has(event.link.index)) break;
           if (event.removed) this.#options.onDeviceGone(event.link.index);
           else this.#options.onDevice(event.link);
-          this.#stale = true;
           break;
         case 'overrun':
-          isOverrun = true;
+          this.#overrun = true;
           break;
         default:
           this.#stale = true;
       }
     });
-    if (isOverrun) {
-      this.#options.log.warn('events of the kernel were lost: reading its tables again');
-      this.list();
-    }
   }
 
-  /** Lists routes again if they have changed and it is not too soon. Call now and then with the time. */
-  refresh(nowMs: number): void {
-    if (!this.#stale || nowMs - this.#listedAt < RELIST_MS) return;
-    this.#listedAt = nowMs;
-    this.#listRoutes();
+  /**
+   * Lists again what has changed, if it is not too soon. Call now and then, with the clock in milliseconds. When the
+   * kernel refuses, the tables stay as they were and it is asked again.
+   */
+  refresh(clock: () => number): void {
+    if (!this.#stale && !this.#overrun) return;
+    const start = clock();
+    if (start < this.#listAt) return;
+    try {
+      if (this.#overrun) {
+        this.#options.log.warn('events of the kernel were lost: reading its tables again');
+        this.list();
+      } else {
+        this.#listRoutes();
+      }
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      this.#options.log.error('the tables of the kernel cannot be read: going on with what they were', {
+        error: error.message,
+      });
+      this.#listAt = clock() + RETRY_MS;
+      return;
+    }
+    const end = clock();
+    this.#listAt = end + Math.max(PAUSE_MS, PAUSE_FACTOR * (end - start));
   }
 
   close(): void {
@@ -136,10 +161,12 @@ export class KernelMirror {
   }
 
   #listRoutes(): void {
-    this.#stale = false;
-    this.adjacencies.routes.replace(listRoutes(this.#socket).flatMap(engineRoute));
+    const routes = listRoutes(this.#socket).flatMap(engineRoute);
+    const locals = listAddresses(this.#socket).map((address) => address.address);
+    this.adjacencies.routes.replace(routes);
     this.adjacencies.forget(this.#options.onForgotten);
-    this.#options.onLocals(listAddresses(this.#socket).map((address) => address.address));
+    this.#options.onLocals(locals);
+    this.#stale = false;
   }
 
   #learn(neighbour: Neighbour, removed: boolean): void {
