@@ -10,7 +10,7 @@ import { VERDICT_NAMES } from '../../lvs/verdict.ts';
 import type { Change, ConnectionPage, DataPlane, DataPlaneSnapshot } from '../dataplane.ts';
 
 /** Records that one page looks at: bounds the time that the engine thread spends away from packets. */
-const PAGE_RECORDS = 4096;
+const PAGE_RECORDS = 1024;
 
 export class LocalDataPlane implements DataPlane {
   readonly #director: Director;
