@@ -9,7 +9,7 @@ import { type FrameSocket, VethLab, type VethPair } from '../../../test/support/
 import { Umem, XdpSocket } from '../../linux/af-xdp.ts';
 import { PollSet } from '../../linux/poll.ts';
 import { type Address, parseAddress } from '../../packet/address.ts';
-import { AfXdpLink } from './af-xdp-link.ts';
+import { AfXdpLink, MAX_MTU } from './af-xdp-link.ts';
 import { FramePool } from './frame-pool.ts';
 import { BATCH, FRAME_SIZE, FrameBatch } from './link.ts';
 import { XdpProgram } from './xdp-program.ts';
@@ -127,6 +127,21 @@ test('a frame for a service arrives byte for byte, in both families', { skip }, 
   }
   assert.equal(link.rxPackets, 3);
   assert.equal(program.counters().request, 3);
+});
+
+test('a packet of the largest MTU arrives, a longer one is counted by the kernel', { skip }, () => {
+  const pair = lab.addPair('a');
+  for (const { name } of [pair.near, pair.far]) lab.ip('link', 'set', name, 'mtu', String(MAX_MTU + 1));
+  const link = openLink(pair);
+  const far = openFar(pair);
+  const headers = 28;
+  far.send(request(pair, { payload: MAX_MTU + 1 - headers }));
+  far.send(request(pair, { payload: MAX_MTU - headers }));
+  assert.deepEqual(
+    receiveAll(link, 1).map(({ length }) => length),
+    [14 + MAX_MTU],
+  );
+  assert.equal(link.statistics().rxDropped, 1);
 });
 
 test('a received frame has room in front of it for a tunnel header', { skip }, () => {

@@ -14,9 +14,10 @@ import {
   XdpSocket,
   type XdpStatistics,
 } from '../../linux/af-xdp.ts';
+import { ETH_HLEN } from '../../packet/ethernet.ts';
 import type { FramePool } from './frame-pool.ts';
 import { HOLDER_NONE } from './frame-pool.ts';
-import { BATCH, type FrameBatch, type Link } from './link.ts';
+import { BATCH, FRAME_SIZE, type FrameBatch, type Link } from './link.ts';
 import type { XdpDevice, XdpInstance, XdpProgram } from './xdp-program.ts';
 
 /** Entries of each ring: a burst of that many packets waits while the engine does something else. */
@@ -24,6 +25,9 @@ const RING_SIZE = 2048;
 
 /** XDP_PACKET_HEADROOM: where the kernel puts a received packet in its frame. */
 const HEADROOM = 256;
+
+/** Longest IP packet that a frame takes in; the kernel drops longer ones before the engine sees them. */
+export const MAX_MTU: number = FRAME_SIZE - HEADROOM - ETH_HLEN;
 
 /** Calls of one flush at most: a ring of 2048 in the 32 packets that a kernel before 6.17 takes per call. */
 const MAX_KICKS = 64;
@@ -142,9 +146,14 @@ export class AfXdpLink implements Link {
     return offset === -1 ? -1 : offset + HEADROOM;
   }
 
-  /** What the kernel counted against each queue's socket. */
-  statistics(): XdpStatistics[] {
-    return this.#sockets.map((socket) => socket.statistics());
+  /** What the kernel counted against the sockets of all queues. */
+  statistics(): XdpStatistics {
+    const sum = { rxDropped: 0, rxInvalidDescriptors: 0, txInvalidDescriptors: 0, rxRingFull: 0, fillRingEmpty: 0 };
+    for (const socket of this.#sockets) {
+      const counted = socket.statistics();
+      for (const name of Object.keys(sum) as (keyof XdpStatistics)[]) sum[name] += counted[name];
+    }
+    return sum;
   }
 
   /** To be told when the device's address changes. */

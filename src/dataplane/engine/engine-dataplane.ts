@@ -67,6 +67,7 @@ class EngineDataPlane implements DataPlane {
   #lastId = 0;
   #failure: Error | undefined;
   #isOpen = false;
+  #isClosing = false;
 
   constructor(options: EngineOptions, wake: EventFd) {
     const [k0, k1] = getRandomValues(new Int32Array(2));
@@ -94,11 +95,19 @@ class EngineDataPlane implements DataPlane {
         }
       });
       this.#worker.on('error', (error: Error) => {
-        this.#fail(error);
+        this.#lose(error);
         reject(error);
       });
+      this.#worker.once('exit', () => reject(new Error('the engine thread has ended before it was ready')));
     });
-    this.#ended = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+    this.#ended = new Promise((resolve) => {
+      this.#worker.once('exit', () => {
+        // Who still asks, or asks from now on, would wait for ever.
+        if (this.#isClosing) this.#fail(new Error('the engine is closed'));
+        else this.#lose(new Error('the engine thread has ended'));
+        resolve();
+      });
+    });
   }
 
   describe(): string {
@@ -118,6 +127,7 @@ class EngineDataPlane implements DataPlane {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
     if (this.#failure === undefined) await this.#ask({ type: 'close' });
     await this.#ended;
     this.#wake.close();
@@ -145,8 +155,7 @@ class EngineDataPlane implements DataPlane {
         this.#log[message.level](message.message, message.fields);
         break;
       case 'failed':
-        this.#fail(unpackError(message.failure));
-        this.#onFailure(unpackError(message.failure));
+        this.#lose(unpackError(message.failure));
         break;
       case 'ready':
         break;
@@ -159,8 +168,15 @@ class EngineDataPlane implements DataPlane {
     return waiting;
   }
 
+  /** The engine thread is gone by itself. */
+  #lose(error: Error): void {
+    if (this.#failure !== undefined) return;
+    this.#fail(error);
+    if (this.#isOpen) this.#onFailure(error);
+  }
+
   #fail(error: Error): void {
-    this.#failure = error;
+    this.#failure ??= error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }

@@ -11,7 +11,7 @@ import type { ServerKey } from '../../lvs/model.ts';
 import type { AddressKey } from '../../lvs/service/service.ts';
 import type { ConnectionPage, DataPlaneSnapshot } from '../dataplane.ts';
 import type { Logger } from '../logger.ts';
-import { AfXdpLink } from './af-xdp-link.ts';
+import { AfXdpLink, MAX_MTU } from './af-xdp-link.ts';
 import { EGRESS_NAMES, Engine } from './engine.ts';
 import type { EngineThreadData } from './engine-protocol.ts';
 import { FramePool } from './frame-pool.ts';
@@ -110,7 +110,7 @@ export class EngineHost {
     const base = this.control.snapshotNow();
     return {
       ...base,
-      verdicts: { ...base.verdicts, ...Object.fromEntries(egress), ...Object.fromEntries(caught) },
+      verdicts: { ...base.verdicts, ...Object.fromEntries(egress), ...this.#lost(), ...Object.fromEntries(caught) },
       links: this.#links.map(({ name, mode, queues, rxPackets, txPackets }) => ({
         name,
         mode,
@@ -128,6 +128,18 @@ export class EngineHost {
   /** Gives everything back to the kernel, in the reverse order. */
   close(): void {
     for (const close of this.#closers.splice(0).reverse()) close();
+  }
+
+  /** Packets that the kernel could not hand to the engine, over the devices that it has now. */
+  #lost(): Record<string, number> {
+    const lost = { 'drop-rx-ring-full': 0, 'drop-rx-no-frame': 0, 'drop-rx-other': 0 };
+    for (const link of this.#links) {
+      const { rxRingFull, fillRingEmpty, rxDropped } = link.statistics();
+      lost['drop-rx-ring-full'] += rxRingFull;
+      lost['drop-rx-no-frame'] += fillRingEmpty;
+      lost['drop-rx-other'] += rxDropped;
+    }
+    return lost;
   }
 
   #follow(device: Device): void {
@@ -156,6 +168,18 @@ export class EngineHost {
 
 /** The devices named, or all Ethernet devices that are up and have an address. */
 function chooseDevices(mirror: KernelMirror, names: readonly string[]): Device[] {
+  const chosen = findDevices(mirror, names);
+  for (const device of chosen) {
+    if (device.mtu <= MAX_MTU) continue;
+    throw new Error(
+      `device '${device.name}' has an MTU of ${device.mtu}, the engine takes packets of up to ${MAX_MTU} bytes: ` +
+        `set it with 'ip link set ${device.name} mtu 1500', or name other devices with --interface DEV`,
+    );
+  }
+  return chosen;
+}
+
+function findDevices(mirror: KernelMirror, names: readonly string[]): Device[] {
   const devices = mirror.devices();
   if (names.length === 0) {
     const found = devices.filter(
