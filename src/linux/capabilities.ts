@@ -5,15 +5,9 @@ import { readFileSync } from 'node:fs';
 
 /** Capabilities that Ballast asks for, by their bit (include/uapi/linux/capability.h). */
 const BITS = {
-  CAP_SYS_CHROOT: 18,
-  CAP_NET_BIND_SERVICE: 10,
   CAP_NET_ADMIN: 12,
   CAP_NET_RAW: 13,
-  CAP_IPC_LOCK: 14,
   CAP_SYS_ADMIN: 21,
-  CAP_SYS_NICE: 23,
-  CAP_SYS_RESOURCE: 24,
-  CAP_PERFMON: 38,
   CAP_BPF: 39,
 } as const;
 
@@ -41,11 +35,11 @@ export function effectiveCapabilities(status: string): bigint {
   return match === null ? 0n : BigInt(`0x${match[1]}`);
 }
 
-/** CAP_BPF and CAP_PERFMON were split from CAP_SYS_ADMIN in Linux 5.8, which still includes them. */
+/** CAP_BPF was split from CAP_SYS_ADMIN in Linux 5.8, which still includes it. */
 function has(effective: bigint, name: Capability): boolean {
   const holds = (bit: number): boolean => ((effective >> BigInt(bit)) & 1n) === 1n;
   if (holds(BITS[name])) return true;
-  return (name === 'CAP_BPF' || name === 'CAP_PERFMON') && holds(BITS.CAP_SYS_ADMIN);
+  return name === 'CAP_BPF' && holds(BITS.CAP_SYS_ADMIN);
 }
 
 function remedy(names: readonly Capability[]): string {

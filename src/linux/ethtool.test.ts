@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Offloads and queues of real veth devices, cross-checked by ethtool where it is installed.
+// Offloads of real veth devices, cross-checked by ethtool where it is installed.
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { temporaryNamespace } from '../../test/support/namespaces.ts';
 import { requirements } from '../../test/support/requirements.ts';
-import { readChannels, readFeatures, readOffload, rxQueues, setChannels, setFeatures, setOffloads } from './ethtool.ts';
+import { readFeatures, readOffload, setFeatures, setOffloads } from './ethtool.ts';
 import { inNamespace } from './netns.ts';
 import { runInNamespace } from './process-namespace.ts';
 import { createBridge, createVeth } from './route/link.ts';
@@ -13,12 +13,12 @@ import { openRouteSocket } from './route/route-socket.ts';
 
 const root = { skip: requirements('root') };
 
-/** A namespace with a veth pair v0 (of four queues), v1 and the bridge br0. */
+/** A namespace with a veth pair v0, v1 and the bridge br0. */
 function withDevices(context: TestContext): string {
   const namespace = temporaryNamespace(context, 'eth');
   const socket = openRouteSocket(namespace);
   try {
-    createVeth(socket, { name: 'v0', queues: 4 }, { name: 'v1', queues: 4 });
+    createVeth(socket, { name: 'v0' }, { name: 'v1' });
     createBridge(socket, { name: 'br0' });
   } finally {
     socket.close();
@@ -74,18 +74,6 @@ test('what the driver does not let go is told', root, (t) => {
       message: /txChecksum of 'lo': the driver keeps it on/,
     });
     assert.throws(() => setFeatures('v0', { 'tx-teleportation': true }), { name: 'UnsupportedError' });
-  });
-});
-
-test('queues are counted and changed; a bridge has none to count', root, (t) => {
-  inNamespace(withDevices(t), () => {
-    assert.equal(rxQueues('v0'), 4);
-    assert.equal(readChannels('v0')?.maxRx, 4);
-    setChannels('v0', { rx: 2, tx: 2 });
-    assert.deepEqual([readChannels('v0')?.rx, readChannels('v0')?.tx], [2, 2]);
-    assert.equal(rxQueues('v0'), 2);
-    assert.equal(readChannels('br0'), undefined);
-    assert.equal(rxQueues('br0'), 1);
   });
 });
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Settings of drivers by SIOCETHTOOL (include/uapi/linux/ethtool.h): offloads and queues. They apply to devices of the
-// calling thread's namespace: combine with `inNamespace` for another one.
+// Offloads of drivers by SIOCETHTOOL (include/uapi/linux/ethtool.h). They apply to devices of the calling thread's
+// namespace: combine with `inNamespace` for another one.
 
-import { SysError, UnsupportedError } from './errno.ts';
+import { UnsupportedError } from './errno.ts';
 import { ifreqWith, ioctl } from './ioctl.ts';
 import { NATIVE_LE } from './libc.ts';
 import { AF_INET, openSocket, SOCK_DGRAM } from './socket.ts';
@@ -12,8 +12,6 @@ const ETHTOOL_GSTRINGS = 0x1b;
 const ETHTOOL_GSSET_INFO = 0x37;
 const ETHTOOL_GFEATURES = 0x3a;
 const ETHTOOL_SFEATURES = 0x3b;
-const ETHTOOL_GCHANNELS = 0x3c;
-const ETHTOOL_SCHANNELS = 0x3d;
 
 const ETH_SS_FEATURES = 4;
 const STRING_LENGTH = 32;
@@ -40,16 +38,6 @@ export interface Feature {
   readonly active: boolean;
   /** Whether anybody can switch it. */
   readonly changeable: boolean;
-}
-
-/** Queues of a device by what they do; 0 where it has none of the kind. */
-export interface Channels {
-  readonly rx: number;
-  readonly tx: number;
-  readonly combined: number;
-  readonly maxRx: number;
-  readonly maxTx: number;
-  readonly maxCombined: number;
 }
 
 /**
@@ -109,38 +97,6 @@ export function setFeatures(device: string, wanted: Readonly<Record<string, bool
       view.setInt32(block, view.getInt32(block, NATIVE_LE) | mask, NATIVE_LE);
       if (enabled) view.setInt32(block + 4, view.getInt32(block + 4, NATIVE_LE) | mask, NATIVE_LE);
     }
-  });
-}
-
-//  0 cmd  4 max rx  8 max tx  12 max other  16 max combined  20 rx  24 tx  28 other  32 combined   struct ethtool_channels
-const CHANNELS_LENGTH = 36;
-
-/** Undefined for a device without queues to count. */
-export function readChannels(device: string): Channels | undefined {
-  try {
-    const view = command(device, ETHTOOL_GCHANNELS, CHANNELS_LENGTH, () => {});
-    const at = (offset: number): number => view.getUint32(offset, NATIVE_LE);
-    return { maxRx: at(4), maxTx: at(8), maxCombined: at(16), rx: at(20), tx: at(24), combined: at(32) };
-  } catch (error) {
-    if (error instanceof SysError && error.errno === 'EOPNOTSUPP') return undefined;
-    throw error;
-  }
-}
-
-/** Queues that packets arrive on: what AF_XDP sockets are bound to. */
-export function rxQueues(device: string): number {
-  const channels = readChannels(device);
-  return channels === undefined ? 1 : Math.max(1, channels.rx + channels.combined);
-}
-
-/** Changes the numbers given; the others stay. */
-export function setChannels(device: string, channels: { rx?: number; tx?: number; combined?: number }): void {
-  const present = command(device, ETHTOOL_GCHANNELS, CHANNELS_LENGTH, () => {});
-  command(device, ETHTOOL_SCHANNELS, CHANNELS_LENGTH, (view) => {
-    for (let offset = 4; offset < CHANNELS_LENGTH; offset += 4) view.setUint32(offset, present.getUint32(offset));
-    if (channels.rx !== undefined) view.setUint32(20, channels.rx, NATIVE_LE);
-    if (channels.tx !== undefined) view.setUint32(24, channels.tx, NATIVE_LE);
-    if (channels.combined !== undefined) view.setUint32(32, channels.combined, NATIVE_LE);
   });
 }
 

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { test } from 'node:test';
-import { openFd, readFd, setNonBlocking, writeFd } from './fd.ts';
+import { openFd, readFd, writeFd } from './fd.ts';
 
 test('a closed descriptor has the number -1 and may be closed again', () => {
   const fd = openFd('/dev/null', constants.O_RDWR);
@@ -39,8 +39,7 @@ test('a read returns the count, 0 at the end; a write returns what was taken', (
 });
 
 test('a non-blocking descriptor without input answers -1', () => {
-  const terminal = openFd('/dev/ptmx', constants.O_RDWR | constants.O_NOCTTY);
-  setNonBlocking(terminal.number, 'terminal');
+  const terminal = openFd('/dev/ptmx', constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
   assert.equal(readFd(terminal.number, new Uint8Array(1), 'terminal'), -1);
   terminal.close();
 });

@@ -7,7 +7,6 @@ import { SysError } from './errno.ts';
 import { check, lastErrno, libc, type Remedy } from './libc.ts';
 
 const O_CLOEXEC = 0x80000;
-const O_NONBLOCK = 0x800;
 
 const { EAGAIN, EINTR, EACCES, EPERM, EMFILE, ENFILE } = constants.errno;
 
@@ -67,16 +66,6 @@ export function writeFd(fd: number, buffer: Uint8Array, context: string): number
     if (errno === EAGAIN) return -1;
     if (errno !== EINTR) throw new SysError('write', errno, context);
   }
-}
-
-const $fcntl = libc.func('int fcntl(int fd, int command, long argument)');
-const F_GETFL = 3;
-const F_SETFL = 4;
-
-/** Makes reads and writes of the open file return instead of waiting. */
-export function setNonBlocking(fd: number, context: string): void {
-  const flags = check($fcntl(fd, F_GETFL, 0), 'fcntl', context);
-  check($fcntl(fd, F_SETFL, flags | O_NONBLOCK), 'fcntl', context);
 }
 
 const openRemedy: Remedy = (errno) => {

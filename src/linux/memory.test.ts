@@ -30,16 +30,6 @@ test('a length that no mapping can have is refused before the kernel sees it', (
   }
 });
 
-test('discarded pages read as zeros, the others keep their bytes', () => {
-  const mapping = Mapping.anonymous(3 * 4096);
-  const bytes = new Uint8Array(mapping.buffer);
-  bytes.fill(7);
-  mapping.discard(4096, 4096);
-  assert.deepEqual([bytes[4095], bytes[4096], bytes[8191], bytes[8192]], [7, 0, 0, 7]);
-  assert.throws(() => mapping.discard(8192, 8192), RangeError);
-  mapping.close();
-});
-
 test('another thread that attaches by address reads and writes the same bytes', async () => {
   const mapping = Mapping.anonymous(4096);
   const words = new Int32Array(mapping.buffer);
@@ -73,7 +63,6 @@ test('a shared mapping of a file changes the file, from the offset asked for', (
     const mapping = Mapping.shared(file.number, 4096, path, { offset: 4096 });
     file.close();
     new Uint8Array(mapping.buffer)[0] = 0x5a;
-    mapping.sync();
     mapping.close();
     assert.equal(readFileSync(path)[4096], 0x5a);
   } finally {

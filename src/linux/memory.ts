@@ -15,8 +15,6 @@ const MAP_ANONYMOUS = 0x20;
 const MAP_NORESERVE = 0x4000;
 const MAP_POPULATE = 0x8000;
 const MADV_HUGEPAGE = 14;
-const MADV_DONTNEED = 4;
-const MS_SYNC = 4;
 
 /** Node 20 has no larger ArrayBuffer, and its failure to make one would abort the process. */
 export const MAX_MAPPING = 2 ** 32;
@@ -26,7 +24,6 @@ const { ENOMEM, EPERM, EINVAL, EAGAIN } = constants.errno;
 const $mmap = libc.func('intptr_t mmap(void *at, size_t length, int protection, int flags, int fd, int64_t offset)');
 const $munmap = libc.func('int munmap(void *address, size_t length)');
 const $madvise = libc.func('int madvise(void *address, size_t length, int advice)');
-const $msync = libc.func('int msync(void *address, size_t length, int flags)');
 
 export interface AnonymousOptions {
   /** Asks for transparent huge pages. A kernel without them gives ordinary pages. */
@@ -74,21 +71,6 @@ export class Mapping {
     return new Mapping(address, length, false);
   }
 
-  /** Gives the pages of a part back to the kernel; they read as zeros afterwards. Both numbers are multiples of the page size. */
-  discard(offset: number, length: number): void {
-    checkRange(this, offset, length);
-    if ($madvise(this.address + BigInt(offset), length, MADV_DONTNEED) !== 0) {
-      throw new SysError('madvise', lastErrno(), `discard ${length} bytes at ${offset}`);
-    }
-  }
-
-  /** Writes a mapped file's changed pages to its disk and waits for that. */
-  sync(): void {
-    if ($msync(this.address, this.length, MS_SYNC) !== 0) {
-      throw new SysError('msync', lastErrno(), `${this.length} bytes`);
-    }
-  }
-
   close(): void {
     if (!this.#owned) return;
     this.#owned = false;
@@ -116,11 +98,5 @@ function mapRemedy(errno: number): string | undefined {
 function checkLength(length: number): void {
   if (!Number.isSafeInteger(length) || length <= 0 || length > MAX_MAPPING) {
     throw new RangeError(`a mapping has 1 to ${MAX_MAPPING} bytes, not ${length}`);
-  }
-}
-
-function checkRange(mapping: Mapping, offset: number, length: number): void {
-  if (!Number.isSafeInteger(offset) || offset < 0 || length <= 0 || offset + length > mapping.length) {
-    throw new RangeError(`bytes ${offset} to ${offset + length} are outside a mapping of ${mapping.length}`);
   }
 }

@@ -12,9 +12,7 @@ const POLLFD_SIZE = 8;
 const POLLFD_WORDS = POLLFD_SIZE / 4;
 
 export const POLLIN = 0x1;
-export const POLLOUT = 0x4;
 export const POLLERR = 0x8;
-export const POLLHUP = 0x10;
 const REVENTS_SHIFT = 16;
 
 const { EINTR } = constants.errno;

@@ -31,7 +31,6 @@ const { EAGAIN, EINTR, EPERM, EACCES } = constants.errno;
 const $socket = libc.func('int socket(int family, int type, int protocol)');
 const $bind = libc.func('int bind(int fd, const void *address, unsigned int length)');
 const $setsockopt = libc.func('int setsockopt(int fd, int level, int option, const void *value, unsigned int length)');
-const $getsockopt = libc.func('int getsockopt(int fd, int level, int option, void *value, void *length)');
 const $send = libc.func('intptr_t send(int fd, const void *buffer, size_t length, int flags)');
 const $recv = libc.func('intptr_t recv(int fd, void *buffer, size_t length, int flags)');
 
@@ -47,12 +46,6 @@ export function bindSocket(fd: number, address: Uint8Array, context: string): vo
 
 export function setSocketOption(fd: number, level: number, option: number, value: number, context: string): void {
   check($setsockopt(fd, level, option, Int32Array.of(value), 4), 'setsockopt', context, remedy);
-}
-
-export function getSocketOption(fd: number, level: number, option: number, context: string): number {
-  const value = new Int32Array(1);
-  check($getsockopt(fd, level, option, value, Int32Array.of(4)), 'getsockopt', context);
-  return value[0];
 }
 
 /** Room for what arrives while nobody reads. Past the system's limit only with CAP_NET_ADMIN, else up to it. */
