@@ -119,8 +119,8 @@ function describeError(error: unknown): string {
   return isBug && !isUsageError(error) ? (error.stack ?? error.message) : error.message;
 }
 
-/** What node:util parseArgs throws. */
+/** What node:util parseArgs throws, and our own. */
 function isUsageError(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
-  return typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS_');
+  return typeof code === 'string' && (code === 'BALLAST_USAGE' || code.startsWith('ERR_PARSE_ARGS_'));
 }
