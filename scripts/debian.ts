@@ -8,6 +8,8 @@ import { findProgram, missingPrograms, type Program, packagesOf } from './packag
 
 /** invoke-rc.d asks this file before it starts the service of a package; exit 101 forbids it. */
 const POLICY_FILE = '/usr/sbin/policy-rc.d';
+/** A machine that has just started may be installing updates by itself. */
+const LOCK_PATIENCE_SECONDS = 300;
 
 /** Installs what `programs` need, telling `say` each step; returns the programs that are still missing. */
 export function installPrograms(programs: readonly Program[], say: (line: string) => void): Program[] {
@@ -46,7 +48,12 @@ function aptInstall(packages: readonly string[]): boolean {
 /** Runs apt-get; its output is shown only when it fails. */
 function apt(args: readonly string[]): boolean {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const result = spawnSync('apt-get', ['-q', ...args], { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  const options = ['-q', '-o', `DPkg::Lock::Timeout=${LOCK_PATIENCE_SECONDS}`];
+  const result = spawnSync('apt-get', [...options, ...args], {
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   if (result.status !== 0) process.stderr.write(`${result.stdout}${result.stderr}`);
   return result.status === 0;
 }

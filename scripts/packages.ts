@@ -17,7 +17,6 @@ const PACKAGES = {
   nft: ['nftables'],
   nginx: ['nginx-light'],
   'nginx-stream': ['libnginx-mod-stream'],
-  tshark: ['tshark'],
   wrk: ['wrk'],
 } as const satisfies Record<string, readonly string[]>;
 

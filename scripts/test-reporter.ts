@@ -15,7 +15,8 @@ export type Totals = Record<(typeof TOTALS)[number], number>;
 /** What one run of the test runner came to. */
 export interface RunReport {
   readonly totals: Totals;
-  readonly skipped: { readonly name: string; readonly reason: string }[];
+  /** A skipped suite hides its tests: nobody knows how many. */
+  readonly skipped: { readonly name: string; readonly reason: string; readonly isSuite: boolean }[];
 }
 
 // biome-ignore lint/style/noDefaultExport: node's test runner takes a reporter as the default export of its module
@@ -37,7 +38,7 @@ async function* note(events: AsyncIterable<TestEvent>, result: RunReport): Async
     if (event.type === 'test:pass' && event.data.skip !== undefined) {
       const reason =
         typeof event.data.skip === 'string' && event.data.skip !== '' ? event.data.skip : 'no reason given';
-      result.skipped.push({ name: event.data.name, reason });
+      result.skipped.push({ name: event.data.name, reason, isSuite: event.data.details.type === 'suite' });
     }
     if (event.type === 'test:diagnostic') noteTotal(event.data.message, result.totals);
     yield event;

@@ -5,6 +5,7 @@
 // `npm test -- WORD …` runs the test files whose path contains one of the words.
 
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
@@ -16,6 +17,7 @@ import { noTotals, REPORT_FILE_VARIABLE, type RunReport, TOTALS } from './test-r
 const OUT = resolve(import.meta.dirname, '..');
 const NETNS = join('test', 'netns');
 const TEST_TIMEOUT_MS = 300_000;
+const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 interface Run {
   readonly status: number;
@@ -27,7 +29,9 @@ process.exitCode = await main(process.argv.slice(2));
 
 async function main(words: readonly string[]): Promise<number> {
   installPrograms(TEST_PROGRAMS, say);
-  const files = testFiles().filter((file) => words.length === 0 || words.some((word) => file.includes(word)));
+  const files = testFiles().filter(
+    (file) => words.length === 0 || words.some((word) => relative(OUT, file).includes(word)),
+  );
   if (files.length === 0) {
     say(`no test file matches ${words.join(' ')}`);
     return 1;
@@ -87,12 +91,17 @@ async function runTests(files: readonly string[], concurrency: number, variables
   }
 }
 
-function runNode(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
-  return new Promise((done, fail) => {
-    const child = spawn(process.execPath, args, { env, stdio: 'inherit' });
-    child.on('error', fail);
-    child.on('exit', (status) => done(status ?? 1));
-  });
+/** Ctrl-C ends the child, not this process: it has folders to remove. */
+async function runNode(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const child = spawn(process.execPath, args, { env, stdio: 'inherit' });
+  const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
+  for (const signal of SIGNALS) process.on(signal, pass);
+  try {
+    const [status] = (await once(child, 'exit')) as [number | null];
+    return status ?? 1;
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, pass);
+  }
 }
 
 /** Prints the summary of all runs and returns the exit status. */
@@ -116,7 +125,9 @@ function saySkipped(skipped: RunReport['skipped']): void {
   if (skipped.length === 0) return;
   const counts = new Map<string, number>();
   for (const { reason } of skipped) counts.set(reason, (counts.get(reason) ?? 0) + 1);
-  say(`\nskipped ${skipped.length} tests:`);
+  const suites = skipped.filter(({ isSuite }) => isSuite).length;
+  const whole = suites === 0 ? '' : ` and ${suites} whole suites`;
+  say(`\nskipped ${skipped.length - suites} tests${whole}:`);
   for (const [reason, count] of counts) say(`  ${String(count).padStart(4)}  ${reason}`);
 }
 
