@@ -9,9 +9,7 @@ export const PASS = 0;
 export const FORWARD = 1;
 /** The frame now holds an answer to its sender (an ICMP error): send it to its destination. */
 export const ANSWER = 2;
-/** From here on: drop, for the reason that the number names. */
-export const DROP = 3;
-/** The connection's server is not in its service any more. */
+/** From here on: drop, for the reason that the number names. The connection's server is not in its service any more. */
 export const DROP_SERVER_GONE = 3;
 /** No server can take the connection, and the limit of ICMP errors is reached. */
 export const DROP_NO_SERVER = 4;

@@ -22,7 +22,6 @@ export const IPV4_MF = 0x2000;
 export const IPV4_OFFSET_MASK = 0x1fff;
 
 export const IPPROTO_ICMP = 1;
-export const IPPROTO_IPIP = 4;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
 export const IPPROTO_ICMPV6 = 58;

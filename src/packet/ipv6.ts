@@ -15,7 +15,6 @@ export const NEXT_HOP_BY_HOP = 0;
 export const NEXT_ROUTING = 43;
 export const NEXT_FRAGMENT = 44;
 export const NEXT_AUTHENTICATION = 51;
-export const NEXT_NONE = 59;
 export const NEXT_DESTINATION = 60;
 
 //  0 next header(1)  1 reserved(1)  2 offset,flags(2)  4 identification(4)        RFC 8200 §4.5

@@ -50,9 +50,7 @@ export const REQUEST = 0;
 export const REPLY = 1;
 
 /** Connection flags, bits of the kernel's uapi (linux/ip_vs.h). */
-export const IP_VS_CONN_F_FWD_MASK = 0x0007;
 export const IP_VS_CONN_F_MASQ = 0x0000;
-export const IP_VS_CONN_F_NOOUTPUT = 0x0080;
 export const IP_VS_CONN_F_INACTIVE = 0x0100;
 /** Local to this director (the kernel's bits end at 15): the connection is found by its reply key too. */
 export const CONN_F_REPLY_KEY = 0x10000;
