@@ -24,6 +24,9 @@ interface Run {
   readonly report: RunReport | undefined;
 }
 
+/** Whether a signal has asked for the end. */
+let interrupted = false;
+
 const say = (line: string): void => console.log(line);
 process.exitCode = await main(process.argv.slice(2));
 
@@ -46,8 +49,8 @@ async function main(words: readonly string[]): Promise<number> {
   try {
     if (units.length > 0)
       runs.push(await runTests(units, availableParallelism(), { NODE_V8_COVERAGE: coverageFolder }));
-    if (netns.length > 0) runs.push(await runTests(netns, 1, {}));
-    if (words.length === 0) sayCoverage(readCoverage(coverageFolder, sourceModules()));
+    if (netns.length > 0 && !interrupted) runs.push(await runTests(netns, 1, {}));
+    if (words.length === 0 && !interrupted) sayCoverage(readCoverage(coverageFolder, sourceModules()));
   } finally {
     rmSync(coverageFolder, { recursive: true, force: true });
   }
@@ -94,7 +97,10 @@ async function runTests(files: readonly string[], concurrency: number, variables
 /** Ctrl-C ends the child, not this process: it has folders to remove. */
 async function runNode(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const child = spawn(process.execPath, args, { env, stdio: 'inherit' });
-  const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
+  const pass = (signal: NodeJS.Signals): void => {
+    interrupted = true;
+    child.kill(signal);
+  };
   for (const signal of SIGNALS) process.on(signal, pass);
   try {
     const [status] = (await once(child, 'exit')) as [number | null];
