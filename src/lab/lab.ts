@@ -2,6 +2,7 @@
 // `ballast lab …`: checks, stands the lab up, lets it tell its story, and takes it down again whatever happens: at the
 // end, after Ctrl-C, after an error. What a killed lab left is removed by the next one. Called by the main program.
 
+import { basename, relative } from 'node:path';
 import { SysError, UnsupportedError } from '../linux/errno.ts';
 import { abortable } from './abortable.ts';
 import { removeLab, removeLabAtExit } from './claim.ts';
@@ -119,9 +120,15 @@ function keptText(lab: NatLab): string {
     '\nThe lab stays:',
     `  ${enter(plan.client.namespace)} curl http://${plan.virtual.v4}/`,
     `  ${enter(plan.director.namespace)} bash`,
-    `  BALLAST_SOCKET=${director.socket} ballast ipvsadm -Ln`,
-    'Remove it with: ballast lab nat --down',
+    `  BALLAST_SOCKET=${director.socket} ${program()} ipvsadm -Ln`,
+    `Remove it with: ${program()} lab nat --down`,
   ].join('\n');
+}
+
+/** How this program was called, for commands to copy: from a checkout it is in nobody's PATH. */
+function program(): string {
+  const path = process.argv[1];
+  return basename(path) === 'ballast' ? 'ballast' : `node ${relative('', path)}`;
 }
 
 function sharesOf(phase: PhaseReport): string {

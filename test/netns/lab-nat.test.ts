@@ -119,6 +119,8 @@ describe('ballast lab nat', { skip: requirements('root', 'xdp') }, () => {
     assert.equal(status, 0, stdout);
     assert.match(stdout, /nsenter --net=\/run\/netns\/blst-client/);
     assert.notDeepEqual(processesIn(labNamespaces(DEFAULT_PREFIX)), []);
+    const listing = /^ {2}(BALLAST_SOCKET=.+ ipvsadm -Ln)$/m.exec(stdout)?.[1] ?? 'exit 9';
+    assert.match((await outcome(spawn('sh', ['-c', listing]))).stdout, /TCP {2}10\.77\.1\.100:80 wrr/, listing);
     const down = await lab('--down');
     assert.equal(down.status, 0);
     assert.match(down.stdout, /removed 5 namespaces/);
