@@ -11,7 +11,6 @@ import { parseMac } from '../../packet/ethernet.ts';
 import {
   type Adjacency,
   AdjacencyTable,
-  FAILED,
   LOCAL_ADDRESS,
   NO_LINK,
   NO_ROUTE,
@@ -68,8 +67,8 @@ class Stage {
     return this.table.setNeighbour(index, addressFamily(text as Address), addressWords(text as Address), octets, stale);
   }
 
-  unlearn(index: number, text: string, failed: boolean): Adjacency | undefined {
-    return this.table.deleteNeighbour(index, addressFamily(text as Address), addressWords(text as Address), failed);
+  unlearn(index: number, text: string): Adjacency | undefined {
+    return this.table.deleteNeighbour(index, addressFamily(text as Address), addressWords(text as Address));
   }
 
   setRoutes(...routes: readonly EngineRoute[]): void {
@@ -135,17 +134,18 @@ test('a neighbour that is learned makes what was found reachable, with both addr
   assert.equal(adjacency.dstLow, 0x0b);
 });
 
-test('a neighbour that fails or goes can come back', () => {
+test('a neighbour that goes can come back, packets ask for it', () => {
   const stage = new Stage();
   stage.setRoutes(route('2001:db8::/64'));
   const adjacency = stage.resolve('2001:db8::2');
-  assert.equal(stage.unlearn(1, '2001:db8::2', true), adjacency);
-  assert.equal(adjacency.state, FAILED);
+  stage.learn(1, '2001:db8::2');
+  assert.equal(stage.unlearn(1, '2001:db8::2'), adjacency);
+  assert.equal(adjacency.state, UNRESOLVED);
+  stage.table.hold(adjacency, 0, 60);
+  assert.deepEqual(stage.asked, ['1 2001:db8::2']);
   stage.learn(1, '2001:db8::2');
   assert.equal(adjacency.state, REACHABLE);
-  stage.unlearn(1, '2001:db8::2', false);
-  assert.equal(adjacency.state, UNRESOLVED);
-  assert.equal(stage.unlearn(1, '2001:db8::3', true), undefined);
+  assert.equal(stage.unlearn(1, '2001:db8::3'), undefined);
 });
 
 test('a route that changes is seen once the ways are forgotten, what waits is handed out', () => {
@@ -200,15 +200,15 @@ test('a hundred packets wait in order, one more drops the oldest, and the kernel
   assert.equal(stage.asked.length, 2);
 });
 
-test('what is in use and unknown, failed or stale is asked for again, nothing else', () => {
+test('what is in use and unknown or stale is asked for again, nothing else', () => {
   const stage = new Stage();
   stage.setRoutes(route('10.0.0.0/24'));
   stage.learn(1, '10.0.0.2', true);
   stage.learn(1, '10.0.0.3', false);
   stage.learn(1, '10.0.0.4', true);
-  const [stale, fresh, idle, unknown, failed] = [2, 3, 4, 5, 6].map((host) => stage.resolve(`10.0.0.${host}`));
-  stage.unlearn(1, '10.0.0.6', true);
-  for (const adjacency of [stale, fresh, unknown, failed]) adjacency.used = true;
+  const [stale, fresh, idle, unknown, gone] = [2, 3, 4, 5, 6].map((host) => stage.resolve(`10.0.0.${host}`));
+  stage.unlearn(1, '10.0.0.6');
+  for (const adjacency of [stale, fresh, unknown, gone]) adjacency.used = true;
   stage.table.confirm();
   assert.deepEqual(stage.asked, ['1 10.0.0.2', '1 10.0.0.5', '1 10.0.0.6']);
   stage.table.confirm();
@@ -284,7 +284,7 @@ test('whatever happened before, a destination is what a new table with the same 
             used.learn(...(neighbours.get(`${index} ${text}`) as [number, string, boolean]));
           } else {
             neighbours.delete(`${index} ${text}`);
-            used.unlearn(index, text, false);
+            used.unlearn(index, text);
           }
         }
         if (step % 8 !== 7) continue;

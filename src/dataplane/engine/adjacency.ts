@@ -10,16 +10,14 @@ import { RouteTable } from './route-table.ts';
 
 /** The MAC is known: packets go. */
 export const REACHABLE = 0;
-/** The kernel has been asked for the MAC: packets wait. */
+/** The MAC is not known, or not any more: packets wait, and the first of them has the kernel asked. */
 export const UNRESOLVED = 1;
-/** The neighbour does not answer. */
-export const FAILED = 2;
 /** No route leads there. */
-export const NO_ROUTE = 3;
+export const NO_ROUTE = 2;
 /** The route leads out of a device that the engine does not drive. */
-export const NO_LINK = 4;
+export const NO_LINK = 3;
 /** The director itself has the address. */
-export const LOCAL_ADDRESS = 5;
+export const LOCAL_ADDRESS = 4;
 
 /** Packets that wait for one neighbour; what comes on top drops the oldest, as in the kernel. */
 const MAX_HELD = 100;
@@ -172,12 +170,12 @@ export class AdjacencyTable {
     return adjacency;
   }
 
-  /** A neighbour is gone, or does not answer (`failed`). Returns the adjacency whose packets wait in vain. */
-  deleteNeighbour(interfaceIndex: number, family: Family, words: AddressWords, failed: boolean): Adjacency | undefined {
+  /** A neighbour is gone, or does not answer. Returns the adjacency whose packets wait in vain. */
+  deleteNeighbour(interfaceIndex: number, family: Family, words: AddressWords): Adjacency | undefined {
     const name = neighbourName(interfaceIndex, family, words);
     this.#neighbours.delete(name);
     const adjacency = this.#adjacencies.get(name);
-    if (adjacency !== undefined) adjacency.state = failed ? FAILED : UNRESOLVED;
+    if (adjacency !== undefined) adjacency.state = UNRESOLVED;
     return adjacency;
   }
 

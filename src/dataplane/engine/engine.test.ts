@@ -103,9 +103,9 @@ class Stage {
     if (adjacency !== undefined) this.engine.release(adjacency);
   }
 
-  fail(index: number, text: string, failed = true): void {
+  fail(index: number, text: string): void {
     const { family, words } = end(text);
-    const adjacency = this.adjacencies.deleteNeighbour(index, family, words, failed);
+    const adjacency = this.adjacencies.deleteNeighbour(index, family, words);
     if (adjacency !== undefined) this.engine.release(adjacency);
   }
 
@@ -220,19 +220,17 @@ test('what comes for an unknown neighbour waits and leaves in order once it is k
   assert.deepEqual(stage.drops(), {});
 });
 
-test('what waits for a neighbour that fails, goes or is forgotten is dropped and counted', () => {
+test('what waits for a neighbour that does not answer or is forgotten is dropped and counted, the next one waits anew', () => {
   const stage = new Stage();
   const send = (): void => stage.send(stage.outside, udp(REQUEST));
   send();
   stage.fail(INSIDE, '192.168.1.1');
   assert.deepEqual(stage.drops(), { 'drop-neighbour-unresolved': 1 });
   send();
-  assert.deepEqual(stage.drops(), { 'drop-neighbour-unresolved': 2 });
-  stage.fail(INSIDE, '192.168.1.1', false);
-  send();
   assert.equal(stage.pool.free, FRAMES - 1);
+  assert.equal(stage.asked.length, 2);
   stage.forget();
-  assert.deepEqual(stage.drops(), { 'drop-neighbour-unresolved': 3 });
+  assert.deepEqual(stage.drops(), { 'drop-neighbour-unresolved': 2 });
   assert.equal(stage.pool.free, FRAMES);
 });
 
@@ -287,7 +285,7 @@ test('the way of replies follows changes of neighbours and routes', () => {
   stage.fail(OUTSIDE, '10.7.0.1');
   reply();
   assert.deepEqual(heads(stage.outside), [`${CLIENT_MAC}${OUTSIDE_MAC}0800`, `0200000000cc${OUTSIDE_MAC}0800`]);
-  assert.deepEqual(stage.drops(), { 'drop-neighbour-unresolved': 1 });
+  assert.equal(stage.pool.free, FRAMES - 1, 'the last reply waits');
   stage.adjacencies.routes.replace([route('10.0.0.0', 8, INSIDE)]);
   stage.forget();
   stage.learn(INSIDE, '10.7.0.1', CLIENT_MAC);
@@ -422,7 +420,7 @@ test('no frame is ever lost or used twice, whatever comes in and whatever neighb
             stage.learn(index, text, CLIENT_MAC);
             break;
           case 2:
-            stage.fail(index, text, random.chance(0.5));
+            stage.fail(index, text);
             break;
           case 3:
             if (random.chance(0.3)) stage.forget();

@@ -11,7 +11,6 @@ import { IPV6_DST } from '../../packet/ipv6.ts';
 import {
   type Adjacency,
   type AdjacencyTable,
-  FAILED,
   LOCAL_ADDRESS,
   NO_LINK,
   NO_ROUTE,
@@ -46,7 +45,6 @@ const EGRESS_KERNEL = 6;
 
 /** By adjacency state. */
 const EGRESS_OF_STATE: Readonly<Record<number, number>> = {
-  [FAILED]: EGRESS_UNRESOLVED,
   [NO_ROUTE]: EGRESS_NO_ROUTE,
   [NO_LINK]: EGRESS_NO_LINK,
   [LOCAL_ADDRESS]: EGRESS_LOCAL,

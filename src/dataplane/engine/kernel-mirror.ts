@@ -175,7 +175,7 @@ export class KernelMirror {
     if (!isKnown && !removed && state !== NUD_FAILED) return;
     const adjacency = isKnown
       ? this.adjacencies.setNeighbour(interfaceIndex, family, words, macBytes, state === NUD_STALE)
-      : this.adjacencies.deleteNeighbour(interfaceIndex, family, words, state === NUD_FAILED);
+      : this.adjacencies.deleteNeighbour(interfaceIndex, family, words);
     if (adjacency !== undefined && adjacency.held.length > 0) this.#options.onResolved(adjacency);
   }
 }
