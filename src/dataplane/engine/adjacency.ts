@@ -27,7 +27,7 @@ const CACHE_MASK = CACHE_SIZE - 1;
 const MAX_ADJACENCIES = 65536;
 /**
  * Most questions to the kernel in the second between two {@link AdjacencyTable.confirm}: each takes the engine thread
- * some 20 µs, and who makes up neighbours must not keep it busy with them. Others are asked for a second later.
+ * 35 µs (measured, 500 at once), and who makes up neighbours must not keep it busy with them. Others are asked for a second later.
  */
 const MAX_ASKED = 512;
 /** Generations of tokens; a token that sleeps through all of them may meet another adjacency. */
