@@ -3,6 +3,7 @@
 // NAT packets at 1k and 1M flows in both directions, new connections, memory per connection, garbage. The cost of
 // making the packets is measured by itself and taken away. Packets are counted where they come out.
 
+import '../src/dataplane/engine/inline-limits.ts';
 import { readFileSync } from 'node:fs';
 import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';

@@ -3,6 +3,7 @@
 // main thread's eventfd, and between batches does what the main thread asks. Never returns to an event loop.
 // hot path: run()
 
+import './inline-limits.ts';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { readFd } from '../../linux/fd.ts';
 import { PollSet } from '../../linux/poll.ts';
