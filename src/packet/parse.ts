@@ -3,7 +3,7 @@
 // accessor of src/packet stays inside the frame for the offsets found here. Bad input is a result, never an exception.
 // hot path
 
-import { fold, sumBytes } from './checksum.ts';
+import { fold, sumBytes, sumWord } from './checksum.ts';
 import { ETH_HLEN, ETH_P_IP, ETH_P_IPV6, ETH_TYPE } from './ethernet.ts';
 import {
   IPPROTO_TCP,
@@ -91,13 +91,25 @@ function parseIpv4(view: DataView, ip: number, end: number, headers: Headers): n
   if (headerLength < IPV4_HLEN || headerLength > end - ip) return PARSE_BAD_HEADER_LENGTH;
   const total = view.getUint16(ip + IPV4_TOTAL);
   if (total < headerLength || total > end - ip) return PARSE_BAD_TOTAL_LENGTH;
-  if (fold(sumBytes(view, ip, headerLength, 0)) !== 0xffff) return PARSE_BAD_CHECKSUM;
+  if (fold(headerSum(view, ip, headerLength)) !== 0xffff) return PARSE_BAD_CHECKSUM;
   headers.family = 4;
   headers.end = ip + total;
   headers.transport = ip + headerLength;
   headers.protocol = view.getUint8(ip + IPV4_PROTOCOL);
   if ((view.getUint16(ip + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) !== 0) return PARSE_FRAGMENT;
   return checkTransport(headers);
+}
+
+/** Sum over an IPv4 header; the plain one of 20 bytes, which nearly all are, without a loop. */
+function headerSum(view: DataView, ip: number, length: number): number {
+  if (length !== IPV4_HLEN) return sumBytes(view, ip, length, 0);
+  return (
+    sumWord(view.getInt32(ip)) +
+    sumWord(view.getInt32(ip + 4)) +
+    sumWord(view.getInt32(ip + 8)) +
+    sumWord(view.getInt32(ip + 12)) +
+    sumWord(view.getInt32(ip + 16))
+  );
 }
 
 function parseIpv6(view: DataView, ip: number, end: number, headers: Headers): number {

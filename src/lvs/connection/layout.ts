@@ -74,9 +74,9 @@ export interface ConnectionMemory {
   readonly records: Int32Array;
 }
 
-/** Buckets reserved for `maxConnections`: one per key, two keys a connection, rounded up to a power of two. */
+/** Buckets reserved for `maxConnections`: two per key, two keys a connection, rounded up to a power of two. */
 function bucketCapacity(maxConnections: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(maxConnections * 2, MIN_BUCKETS)));
+  return 2 ** Math.ceil(Math.log2(Math.max(maxConnections * 4, MIN_BUCKETS)));
 }
 
 /** Buckets that a table starts with and never falls below. */

@@ -35,8 +35,8 @@ export interface HashSeed {
   readonly k1: number;
 }
 
-/** Words of the longest key, an IPv6 one. */
-const KEY_WORDS = 10;
+/** Words of the longest key, an IPv6 one: ports and two addresses. */
+const KEY_WORDS = 9;
 /** Buckets are added this many at a time, so that the waits for their records overlap. */
 const SPLIT_GROUP = 32;
 
@@ -119,30 +119,28 @@ export class ConnectionTable {
   lookupIpv6(kind: number, view: DataView, source: number, ports: number): number {
     const key = this.#key;
     key[0] = ports;
-    key[1] = kind;
-    for (let i = 0; i < 8; i++) key[2 + i] = view.getInt32(source + (i << 2));
-    let entry = this.#buckets[this.#bucketOf(hashWords(this.#k0, this.#k1, key, 10))];
+    for (let i = 0; i < 8; i++) key[1 + i] = view.getInt32(source + (i << 2));
+    let entry = this.#buckets[this.#bucketOf(hashWords(this.#k0, this.#k1 ^ kind, key, KEY_WORDS))];
     while (entry !== 0) {
       const base = (entry >> 1) << RECORD_SHIFT;
       if ((entry & 1) === REQUEST) {
-        if (this.#matchesIpv6(base, PORTS_REQUEST, CLIENT, CLIENT_6, VIRTUAL, VIRTUAL_6)) return entry;
+        if (this.#matchesIpv6(base, kind, PORTS_REQUEST, CLIENT, CLIENT_6, VIRTUAL, VIRTUAL_6)) return entry;
         entry = this.records[base + NEXT_REQUEST];
       } else {
-        if (this.#matchesIpv6(base, PORTS_REPLY, DESTINATION, DESTINATION_6, LOCAL, LOCAL_6)) return entry;
+        if (this.#matchesIpv6(base, kind, PORTS_REPLY, DESTINATION, DESTINATION_6, LOCAL, LOCAL_6)) return entry;
         entry = this.records[base + NEXT_REPLY];
       }
     }
     return 0;
   }
 
-  /** Hash of an IPv4 packet's key. */
+  /** Hash of an IPv4 packet's key. The kind goes in with the secret key, which saves a round. */
   hashIpv4(kind: number, source: number, destination: number, ports: number): number {
     const key = this.#key;
     key[0] = ports;
-    key[1] = kind;
-    key[2] = source;
-    key[3] = destination;
-    return hashWords(this.#k0, this.#k1, key, 4);
+    key[1] = source;
+    key[2] = destination;
+    return hashWords(this.#k0, this.#k1 ^ kind, key, 3);
   }
 
   /** Entry at the head of the chain for a hash, 0 for an empty one. */
@@ -170,7 +168,7 @@ export class ConnectionTable {
     this.#link(id, REQUEST);
     if ((this.records[base + FLAGS] & CONN_F_REPLY_KEY) !== 0) this.#link(id, REPLY);
     this.count++;
-    if (this.#entries - this.#size >= SPLIT_GROUP && this.#size < this.#buckets.length) this.#grow();
+    if (2 * this.#entries - this.#size >= SPLIT_GROUP && this.#size < this.#buckets.length) this.#grow();
   }
 
   /** Forgets an inserted record and frees it. */
@@ -185,20 +183,20 @@ export class ConnectionTable {
     if (this.#entries < this.#size >> 2 && this.#size > MIN_BUCKETS) this.#merge();
   }
 
-  #matchesIpv6(base: number, ports: number, a: number, a6: number, b: number, b6: number): boolean {
+  #matchesIpv6(base: number, kind: number, ports: number, a: number, a6: number, b: number, b6: number): boolean {
     const records = this.records;
     const key = this.#key;
     return (
       records[base + ports] === key[0] &&
-      records[base + a] === key[2] &&
-      records[base + b] === key[6] &&
-      records[base + KIND] === key[1] &&
-      records[base + a6] === key[3] &&
-      records[base + a6 + 1] === key[4] &&
-      records[base + a6 + 2] === key[5] &&
-      records[base + b6] === key[7] &&
-      records[base + b6 + 1] === key[8] &&
-      records[base + b6 + 2] === key[9]
+      records[base + a] === key[1] &&
+      records[base + b] === key[5] &&
+      records[base + KIND] === kind &&
+      records[base + a6] === key[2] &&
+      records[base + a6 + 1] === key[3] &&
+      records[base + a6 + 2] === key[4] &&
+      records[base + b6] === key[6] &&
+      records[base + b6 + 1] === key[7] &&
+      records[base + b6 + 2] === key[8]
     );
   }
 
@@ -214,14 +212,13 @@ export class ConnectionTable {
     const b6 = base + (direction === REQUEST ? VIRTUAL_6 : LOCAL_6);
     const key = this.#key;
     key[0] = ports;
-    key[1] = kind;
-    key[2] = records[a];
-    key[6] = records[b];
+    key[1] = records[a];
+    key[5] = records[b];
     for (let i = 0; i < 3; i++) {
-      key[3 + i] = records[a6 + i];
-      key[7 + i] = records[b6 + i];
+      key[2 + i] = records[a6 + i];
+      key[6 + i] = records[b6 + i];
     }
-    return hashWords(this.#k0, this.#k1, key, 10);
+    return hashWords(this.#k0, this.#k1 ^ kind, key, KEY_WORDS);
   }
 
   #bucketOf(hash: number): number {
