@@ -147,7 +147,6 @@ test('random bytes never throw, never write outside, and are all counted', () =>
 /** Verdicts of batches that go through one after the other in the same frames, and what they leave behind. */
 function runBatches(batches: readonly (readonly Uint8Array[])[], isForeseen: boolean): unknown[] {
   const SLOT = 2048;
-  const GROUP = 24;
   const lab = director();
   const bytes = new Uint8Array(64 * SLOT);
   const frames = { view: new DataView(bytes.buffer), bytes };
@@ -156,16 +155,13 @@ function runBatches(batches: readonly (readonly Uint8Array[])[], isForeseen: boo
     const offsets = Int32Array.from(inputs, (_, i) => i * SLOT + 256);
     const lengths = Int32Array.from(inputs, (input) => input.length);
     for (const [i, input] of inputs.entries()) bytes.set(input, offsets[i]);
-    for (let from = 0; from < inputs.length; from += GROUP) {
-      const to = Math.min(from + GROUP, inputs.length);
-      if (isForeseen) lab.director.foresee(frames, offsets, lengths, from, to);
-      for (let i = from; i < to; i++) {
-        seen.push(
-          isForeseen
-            ? lab.director.processForeseen(frames, offsets[i], lengths[i], 0, i)
-            : lab.director.process(frames, offsets[i], lengths[i], 0),
-        );
-      }
+    if (isForeseen) lab.director.foresee(frames, offsets, lengths, inputs.length);
+    for (let i = 0; i < inputs.length; i++) {
+      seen.push(
+        isForeseen
+          ? lab.director.processForeseen(frames, offsets[i], lengths[i], 0, i)
+          : lab.director.process(frames, offsets[i], lengths[i], 0),
+      );
     }
     seen.push(bytes.slice(), lab.connections(), lab.director.services.snapshot());
   }

@@ -139,16 +139,17 @@ export class Director {
   }
 
   /**
-   * Brings what packets `from` … `to` - 1 of a batch will need into the CPU's cache, all at once: hashes first, then the buckets, then
+   * Brings what the packets of a batch will need into the CPU's cache, all at once: hashes first, then the buckets, then
    * the records. Each step is a loop of loads that do not depend on one another, so their waits overlap; packet by packet
-   * they would add up (1 M flows: README, "How fast"). Changes nothing, and trusts nothing: frames are not checked yet.
+   * they would add up (864 → 409 ns at 1 M flows, bench/engine.ts). Changes nothing, and trusts nothing: frames are not
+   * checked yet.
    */
-  foresee(frames: FrameMemory, offsets: Int32Array, lengths: Int32Array, from: number, to: number): void {
+  foresee(frames: FrameMemory, offsets: Int32Array, lengths: Int32Array, count: number): void {
     const view = frames.view;
     const { table, records } = this.connections;
     const hashes = this.#hashes;
     const known = this.#known;
-    for (let i = from; i < to; i++) {
+    for (let i = 0; i < count; i++) {
       const ip = offsets[i] + ETH_HLEN;
       known[i] = 0;
       if (lengths[i] < PLAIN_LENGTH || view.getUint16(ip - 2) !== ETH_P_IP || view.getUint8(ip) !== 0x45) continue;
@@ -158,9 +159,9 @@ export class Director {
       known[i] = 1;
     }
     const heads = this.#heads;
-    for (let i = from; i < to; i++) heads[i] = table.head(hashes[i]);
+    for (let i = 0; i < count; i++) heads[i] = table.head(hashes[i]);
     let touched = 0;
-    for (let i = from; i < to; i++) touched ^= records[((heads[i] >> 1) << RECORD_SHIFT) + EXPIRES];
+    for (let i = 0; i < count; i++) touched ^= records[((heads[i] >> 1) << RECORD_SHIFT) + EXPIRES];
     this.touched = touched;
   }
 

@@ -50,12 +50,6 @@ const EGRESS_OF_STATE: Readonly<Record<number, number>> = {
   [LOCAL_ADDRESS]: EGRESS_LOCAL,
 };
 
-/**
- * Packets that are foreseen together. Frames lie 2 kB apart, so that the headers of more than 16 push each other out of
- * an 8-way first-level cache; fewer would leave waits for the connection table that do not overlap.
- */
-const GROUP = 16;
-
 /** Of all frames one in so many may wait for neighbours, or silent ones would leave none to receive with. */
 const WAITING_SHARE = 8;
 
@@ -96,7 +90,9 @@ export class Engine {
     for (let i = 0; i < links.length; i++) {
       const link = links[i];
       const count = link.receive(this.#batch);
-      for (let from = 0; from < count; from += GROUP) this.#handleGroup(link, from, Math.min(count, from + GROUP), now);
+      const { offsets, lengths } = this.#batch;
+      this.#director.foresee(this.#frames, offsets, lengths, count);
+      for (let place = 0; place < count; place++) this.#handle(link, offsets[place], lengths[place], now, place);
       total += count;
     }
     for (let i = 0; i < links.length; i++) links[i].flush();
@@ -123,12 +119,6 @@ export class Engine {
     const held = adjacency.held.splice(0);
     this.#waiting -= held.length >> 1;
     return held;
-  }
-
-  #handleGroup(link: Link, from: number, to: number, now: number): void {
-    const { offsets, lengths } = this.#batch;
-    this.#director.foresee(this.#frames, offsets, lengths, from, to);
-    for (let place = from; place < to; place++) this.#handle(link, offsets[place], lengths[place], now, place);
   }
 
   #handle(link: Link, frame: number, length: number, now: number, place: number): void {
