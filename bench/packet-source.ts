@@ -43,8 +43,10 @@ export class PacketSource implements Link {
 
   readonly #options: SourceOptions;
   readonly #view: DataView;
-  readonly #request: Uint8Array;
-  readonly #reply: Uint8Array;
+  /** The frames' memory by words; frames start on one. */
+  readonly #words: Int32Array;
+  readonly #request: Int32Array;
+  readonly #reply: Int32Array;
   readonly #requestIp: number;
   readonly #requestTcp: number;
   readonly #replyIp: number;
@@ -55,24 +57,29 @@ export class PacketSource implements Link {
     this.#options = options;
     this.#view = new DataView(options.bytes.buffer, options.bytes.byteOffset, options.bytes.byteLength);
     this.serverOf = new Int32Array(maxFlows);
-    this.#request = template(0, options.virtualAddress, 0, options.virtualPort);
-    this.#reply = template(0, 0, options.serverPort, 0);
+    this.#words = new Int32Array(options.bytes.buffer, options.bytes.byteOffset, options.bytes.byteLength >> 2);
+    const request = template(0, options.virtualAddress, 0, options.virtualPort);
+    const reply = template(0, 0, options.serverPort, 0);
     const field = (frame: Uint8Array, at: number): number => (frame[at] << 8) | frame[at + 1];
-    this.#requestIp = field(this.#request, 24);
-    this.#requestTcp = field(this.#request, 50);
-    this.#replyIp = field(this.#reply, 24);
-    this.#replyTcp = field(this.#reply, 50);
+    this.#request = new Int32Array(request.buffer);
+    this.#requestIp = field(request, 24);
+    this.#requestTcp = field(request, 50);
+    this.#reply = new Int32Array(reply.buffer);
+    this.#replyIp = field(reply, 24);
+    this.#replyTcp = field(reply, 50);
   }
 
   receive(batch: FrameBatch): number {
     const { pattern, flows } = this;
+    const step = pattern === 'syn' ? 1 : STRIDE % flows;
     for (let i = 0; i < BATCH; i++) {
       const frame = this.#options.pool.take(HOLDER_NONE) + HEADROOM;
-      const flow = pattern === 'syn' ? this.#next : (this.#next * STRIDE) % flows;
-      const isReply = pattern === 'reply' || (pattern === 'both' && (this.#next & 1) === 1);
+      const flow = this.#next;
+      const isReply = pattern === 'reply' || (pattern === 'both' && (i & 1) === 1);
       if (isReply) this.#writeReply(frame, flow);
       else this.#writeRequest(frame, flow, pattern === 'syn' ? 2 : 16);
-      this.#next = this.#next + 1 === flows ? 0 : this.#next + 1;
+      const next = flow + step;
+      this.#next = next >= flows ? next - flows : next;
       batch.offsets[i] = frame;
       batch.lengths[i] = FRAME_BYTES;
     }
@@ -103,7 +110,7 @@ export class PacketSource implements Link {
     const view = this.#view;
     const client = clientOf(flow);
     const port = portOf(flow);
-    this.#options.bytes.set(this.#request, frame);
+    this.#copy(this.#request, frame);
     const address = difference32(0, client);
     view.setInt32(frame + 26, client);
     view.setUint16(frame + 34, port);
@@ -117,7 +124,7 @@ export class PacketSource implements Link {
     const client = clientOf(flow);
     const server = this.serverOf[flow];
     const port = portOf(flow);
-    this.#options.bytes.set(this.#reply, frame);
+    this.#copy(this.#reply, frame);
     const addresses = difference32(0, client) + difference32(0, server);
     view.setInt32(frame + 26, server);
     view.setInt32(frame + 30, client);
@@ -125,6 +132,11 @@ export class PacketSource implements Link {
     view.setUint8(frame + 47, 16);
     view.setUint16(frame + 24, applyDifference(this.#replyIp, addresses));
     view.setUint16(frame + 50, applyDifference(this.#replyTcp, addresses + difference16(0, port) + 16));
+  }
+
+  #copy(template: Int32Array, frame: number): void {
+    const at = frame >> 2;
+    for (let i = 0; i < FRAME_BYTES >> 2; i++) this.#words[at + i] = template[i];
   }
 
   #remember(frame: number): void {
