@@ -58,9 +58,9 @@ describe('the NAT director', { skip: requirements('root', 'xdp', 'program:curl',
 
   for (const [family, seconds, name, headers] of [
     [4, 10, 'keep-alive', []],
-    [4, 3, 'a connection per request', ['Connection: close']],
-    [6, 3, 'keep-alive', []],
-    [6, 3, 'a connection per request', ['Connection: close']],
+    [4, 10, 'a connection per request', ['Connection: close']],
+    [6, 10, 'keep-alive', []],
+    [6, 10, 'a connection per request', ['Connection: close']],
   ] as const) {
     test(`wrk with ${CONNECTIONS} connections, ${name}, IPv${family}, ${seconds} s: no socket error, no reset`, async () => {
       const { client, director, servers } = lab.plan;
