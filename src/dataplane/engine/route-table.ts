@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernel's routes as the engine looks them up: longest prefix first. Fed by the route monitor; no I/O of its own.
-// Asked once for each new destination, the adjacency cache answers the rest. Policy routing is not looked at: only the
-// tables "local" and "main", as the kernel does without rules of its own.
+// Asked once for each new destination, the adjacency cache answers the rest. Policy routing is not looked at, only
+// the tables "local" and "main". deviates: they are searched as one, "local" first where prefixes are equal; the kernel
+// searches all of "local" first, which differs for local prefixes with longer routes inside.
 
 import type { AddressWords, Family } from '../../packet/address.ts';
 

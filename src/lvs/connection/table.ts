@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The connection table: records found by the packet's own addresses and ports in either direction. Chains hang off a
-// bucket array that grows and shrinks one bucket at a time (linear hashing, Litwin 1980), so that no packet ever pays
-// for a whole resize. A chain entry is record << 1 | direction; 0 ends it.
+// bucket array that grows by a few buckets and shrinks by one (linear hashing, Litwin 1980), so that no packet ever
+// pays for a whole resize. A chain entry is record << 1 | direction; 0 ends it.
 // hot path
 
 import { hashWords } from './hash.ts';
