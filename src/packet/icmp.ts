@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ICMP (RFC 792, RFC 1812 §4.3) and ICMPv6 (RFC 4443): error messages about a packet, built in place of that packet.
 
-import { checksum, sumBytes } from './checksum.ts';
+import { applyDifference, checksum, difference32, sumBytes } from './checksum.ts';
 import {
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
@@ -104,6 +104,19 @@ export function makeIcmpv6Error(
   const pseudo = sumBytes(view, ip + IPV6_SRC, 32, payload + IPPROTO_ICMPV6);
   view.setUint16(icmp + ICMP_CHECKSUM, checksum(view, icmp, payload, pseudo));
   return IPV6_HLEN + payload;
+}
+
+/** Gives the error that {@link makeIcmpError} or {@link makeIcmpv6Error} left at `ip` another source, four words. */
+export function setIcmpSource(view: DataView, family: number, ip: number, words: ArrayLike<number>): void {
+  const source = ip + (family === 4 ? IPV4_SRC : IPV6_SRC);
+  // IPv4 covers the address by its header's checksum, IPv6 by the pseudo-header of ICMPv6.
+  const field = family === 4 ? ip + IPV4_CHECKSUM : ip + IPV6_HLEN + ICMP_CHECKSUM;
+  let difference = 0;
+  for (let i = 0; i < (family === 4 ? 1 : 4); i++) {
+    difference += difference32(view.getInt32(source + (i << 2)), words[i]);
+    view.setInt32(source + (i << 2), words[i]);
+  }
+  view.setUint16(field, applyDifference(view.getUint16(field), difference));
 }
 
 function writeIcmpHeader(view: DataView, icmp: number, type: number, code: number): void {

@@ -6,6 +6,7 @@
 import { fold, sumBytes, sumWord } from './checksum.ts';
 import { ETH_HLEN, ETH_P_IP, ETH_P_IPV6, ETH_TYPE } from './ethernet.ts';
 import {
+  IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
   IPV4_FRAGMENT,
@@ -28,6 +29,7 @@ import {
   NEXT_AUTHENTICATION,
   NEXT_FRAGMENT,
 } from './ipv6.ts';
+import { SCTP_HLEN } from './sctp.ts';
 import { TCP_HLEN } from './tcp.ts';
 import { UDP_HLEN } from './udp.ts';
 
@@ -151,5 +153,6 @@ function checkTransport(headers: Headers): number {
   const room = headers.end - headers.transport;
   if (headers.protocol === IPPROTO_TCP && room < TCP_HLEN) return PARSE_TRUNCATED_TRANSPORT;
   if (headers.protocol === IPPROTO_UDP && room < UDP_HLEN) return PARSE_TRUNCATED_TRANSPORT;
+  if (headers.protocol === IPPROTO_SCTP && room < SCTP_HLEN) return PARSE_TRUNCATED_TRANSPORT;
   return PARSE_OK;
 }
