@@ -10,6 +10,7 @@ import type {
   ServiceKey,
   ServiceOptions,
   ServiceSnapshot,
+  ServiceTuning,
   Timeouts,
 } from '../lvs/model.ts';
 
@@ -34,7 +35,18 @@ export type Change =
   | { readonly type: 'delete-server'; readonly service: ServiceKey; readonly server: ServerKey }
   | { readonly type: 'zero'; readonly service?: ServiceKey }
   /** A value of 0 leaves that timeout as it is. */
-  | { readonly type: 'set-timeouts'; readonly timeouts: Timeouts };
+  | { readonly type: 'set-timeouts'; readonly timeouts: Timeouts }
+  /** Replaces what was tuned before. */
+  | { readonly type: 'tune-service'; readonly service: ServiceKey; readonly tuning: ServiceTuning }
+  /** `name` as under net.ipv4.vs. */
+  | { readonly type: 'set-sysctl'; readonly name: string; readonly value: number }
+  /** Weight 0 now; connections that are left after `deadlineSeconds` are reset, both ends told. */
+  | {
+      readonly type: 'drain-server';
+      readonly service: ServiceKey;
+      readonly server: ServerKey;
+      readonly deadlineSeconds: number;
+    };
 
 /** Device as the data plane uses it. */
 export interface LinkSnapshot {
@@ -53,6 +65,8 @@ export interface DataPlaneSnapshot {
   readonly services: readonly ServiceSnapshot[];
   readonly totals: { readonly counters: Counters; readonly rates: Rates };
   readonly timeouts: Timeouts;
+  /** By their names under net.ipv4.vs. */
+  readonly sysctls: Readonly<Record<string, number>>;
   /** Entries in the connection table now, and the most it will hold. */
   readonly connections: { readonly current: number; readonly maximum: number };
   /** Packets by verdict, drops by reason: name → count. */

@@ -14,46 +14,61 @@ import {
   ICMPV6_UNREACHABLE,
   makeIcmpError,
   makeIcmpv6Error,
+  setIcmpSource,
 } from '../packet/icmp.ts';
-import { IPPROTO_TCP, IPV4_DST, IPV4_HLEN, IPV4_PROTOCOL, IPV4_SRC, IPV4_TTL } from '../packet/ipv4.ts';
-import { IPV6_DST, IPV6_HOPS, IPV6_SRC } from '../packet/ipv6.ts';
+import { IPPROTO_SCTP, IPPROTO_TCP, IPV4_DST, IPV4_HLEN, IPV4_PROTOCOL, IPV4_SRC, IPV4_TTL } from '../packet/ipv4.ts';
+import { IPV6_HOPS, IPV6_SRC } from '../packet/ipv6.ts';
 import { Headers, PARSE_FRAGMENT, PARSE_MALFORMED, PARSE_NOT_IP, parseFrame } from '../packet/parse.ts';
 import { TCP_FLAGS, TCP_RST, TCP_SYN } from '../packet/tcp.ts';
+import { Admission } from './admission.ts';
 import { Connections, isTracked } from './connection/connections.ts';
 import {
   type ConnectionMemory,
+  DESTINATION_6,
+  DESTINATION as DESTINATION_WORD,
   EGRESS,
   EXPIRES,
+  FLAGS,
+  IP_VS_CONN_F_BYPASS,
+  IP_VS_CONN_F_FWD_MASK,
+  IP_VS_CONN_F_MASQ,
+  IP_VS_CONN_F_ONE_PACKET,
+  PORTS_REPLY,
   PORTS_REQUEST,
   RECORD_SHIFT,
   REPLY,
   REQUEST,
-  SERVER,
+  TICKS_PER_SECOND,
   VIRTUAL,
   VIRTUAL_6,
 } from './connection/layout.ts';
+import { isSctpAbort, isSctpInit } from './connection/sctp-state.ts';
 import type { HashSeed } from './connection/table.ts';
+import { Culling } from './defence/culling.ts';
+import { Defence } from './defence/defence.ts';
 import { IcmpLimit } from './defence/icmp-limit.ts';
+import { Drains, RESET_FORWARD } from './drains.ts';
+import { passHop } from './forward/direct.ts';
 import { DESTINATION, rewriteIpv4, rewriteIpv6, SOURCE } from './forward/nat.ts';
+import type { ServerKey, ServiceKey } from './model.ts';
+import { randomBits } from './random.ts';
 import type { Server } from './service/server.ts';
-import type { Service } from './service/service.ts';
 import { ServiceList, type ServiceObserver } from './service/service-list.ts';
 import { ESTIMATION_TICKS, IN_BYTES, IN_PACKETS, OUT_BYTES, OUT_PACKETS } from './service/traffic.ts';
+import { Sysctls } from './sysctl.ts';
 import {
   ANSWER,
   DROP_LOOPBACK,
   DROP_MALFORMED,
   DROP_NO_SERVER,
+  DROP_RESET,
   DROP_SERVER_GONE,
-  DROP_TABLE_FULL,
   DROP_TTL,
   FORWARD,
   PASS,
   VERDICT_NAMES,
 } from './verdict.ts';
 
-/** TCP and UDP port of active FTP's data connections, which are never scheduled. */
-const FTP_DATA = 20;
 /** Most connections that one {@link Director.tick} ends. */
 const EXPIRY_BUDGET = 1024;
 
@@ -70,6 +85,13 @@ export interface FrameMemory {
   readonly bytes: Uint8Array;
 }
 
+/** What the director asks of the machine that it runs on: its addresses. Four words each, as read off the wire. */
+export interface HostAddresses {
+  isLocal(family: number, words: Int32Array): boolean;
+  /** The address from which the machine would speak to `destination`, or undefined when it has no way there. */
+  sourceFor(family: number, destination: Int32Array): ArrayLike<number> | undefined;
+}
+
 export interface DirectorOptions {
   readonly memory: ConnectionMemory;
   /** Random words from outside. */
@@ -77,11 +99,16 @@ export interface DirectorOptions {
   /** Current tick; ticks of 10 ms, wrapping at 32 bits. */
   readonly now: number;
   readonly observer?: ServiceObserver;
+  /** Left out: the director knows no address of its own, and sends no errors to servers. */
+  readonly host?: HostAddresses;
 }
 
 export class Director {
+  readonly sysctls: Sysctls = new Sysctls();
   readonly services: ServiceList;
   readonly connections: Connections;
+  readonly admission: Admission;
+  readonly drains: Drains;
   /** Packets by verdict, indexed as VERDICT_NAMES. */
   readonly verdicts: Float64Array = new Float64Array(VERDICT_NAMES.length);
   /** Bytes of the frame that the last FORWARD or ANSWER left where the packet was. */
@@ -91,9 +118,16 @@ export class Director {
    * packets get there, else 0.
    */
   egressWord = 0;
+  /** After a FORWARD by direct routing: the server to whose MAC the packet goes; else its destination address says. */
+  nextHop: Server | undefined = undefined;
+  /** Index of the device that packets come in by; set by the data plane. */
+  device = 0;
   /** Where the headers of the frame last processed are. */
   readonly headers: Headers = new Headers();
 
+  readonly #host: HostAddresses | undefined;
+  readonly #defence: Defence;
+  readonly #culling: Culling;
   readonly #icmpLimit: IcmpLimit;
   /** By place in the batch: hash, whether there is one, head of its chain. */
   readonly #hashes = new Int32Array(MAX_BATCH);
@@ -101,28 +135,75 @@ export class Director {
   readonly #heads = new Int32Array(MAX_BATCH);
   /** Result of the loads of {@link foresee}, which would be optimized away without one. */
   touched = 0;
+  readonly #source = new Int32Array(4);
   #icmpId: number;
   #estimateAt: number;
+  #secondAt: number;
 
-  constructor(options: DirectorOptions) {
-    this.services = new ServiceList(options.observer);
-    this.connections = new Connections(options.memory, options.seed, this.services.serversByIndex, options.now);
-    this.#icmpLimit = new IcmpLimit(options.now);
-    this.#icmpId = options.seed.k0 & 0xffff;
-    this.#estimateAt = (options.now + ESTIMATION_TICKS) | 0;
+  constructor({ memory, seed, now, observer, host }: DirectorOptions) {
+    const random = randomBits(seed.k0 ^ seed.k1);
+    const servers: (Server | undefined)[] = [undefined];
+    this.connections = new Connections(memory, seed, servers, now);
+    const environment = { sysctls: this.sysctls, times: this.connections.times, random };
+    this.services = new ServiceList({ environment, servers, now, observer });
+    this.#host = host;
+    this.#defence = new Defence(this.sysctls, memory.maxConnections);
+    this.#culling = new Culling(this.connections, random);
+    this.services.onServerGone = () => {
+      if (this.sysctls.values.expireNodestConn !== 0) this.#culling.flushLost();
+    };
+    this.admission = new Admission({
+      services: this.services,
+      connections: this.connections,
+      sysctls: this.sysctls,
+      defence: this.#defence,
+      isLocal: (family, words) => host?.isLocal(family, words) ?? false,
+    });
+    this.drains = new Drains(this.connections);
+    this.#icmpLimit = new IcmpLimit(now);
+    this.#icmpId = seed.k0 & 0xffff;
+    this.#estimateAt = (now + ESTIMATION_TICKS) | 0;
+    this.#secondAt = (now + TICKS_PER_SECOND) | 0;
   }
 
   /**
-   * Time passes: ends connections whose timers ran out and steps the rate estimators. Once per batch. True when more
-   * connections are due than one call may end: call again soon.
+   * Time passes: ends connections whose timers ran out, steps the rate estimators, looks after what has a period. Once
+   * per batch. True when more is due than one call may do: call again soon.
    */
   tick(now: number): boolean {
+    this.services.now = now;
     this.connections.expire(now, EXPIRY_BUDGET);
     while (((now - this.#estimateAt) | 0) >= 0) {
-      this.services.estimate();
+      if (this.sysctls.values.runEstimation !== 0) this.services.estimate();
       this.#estimateAt = (this.#estimateAt + ESTIMATION_TICKS) | 0;
     }
-    return this.connections.lags(now);
+    while (((now - this.#secondAt) | 0) >= 0) {
+      this.#secondAt = (this.#secondAt + TICKS_PER_SECOND) | 0;
+      this.services.tick(now);
+      this.#defend();
+      if (this.#defence.dropsEntries) this.#culling.sample();
+    }
+    this.#culling.work(now);
+    this.drains.work(now);
+    return this.connections.lags(now) || this.#culling.isBusy || this.drains.isBusy;
+  }
+
+  /** Changes a setting. Throws LvsError. */
+  setSysctl(name: string, value: number): void {
+    this.sysctls.set(name, value);
+    this.#defend();
+  }
+
+  /** Weight 0 now, and a reset for the connections that are left in `deadlineSeconds`. Throws LvsError. */
+  drain(service: ServiceKey, key: ServerKey, deadlineSeconds: number): void {
+    const server = this.services.findServer(service, key);
+    this.services.editServer(service, key, { ...server.options, weight: 0 });
+    this.drains.start(server, (this.services.now + deadlineSeconds * TICKS_PER_SECOND) | 0);
+  }
+
+  #defend(): void {
+    this.#defence.update(this.connections.table.count);
+    this.connections.isSecure = this.#defence.isSecure;
   }
 
   /**
@@ -165,6 +246,13 @@ export class Director {
     this.touched = touched;
   }
 
+  /** Takes a frame that the director itself made, as if it had just said FORWARD of it. */
+  adopt(frames: FrameMemory, frame: number, length: number): void {
+    parseFrame(frames.view, frame, length, this.headers);
+    this.egressWord = 0;
+    this.nextHop = undefined;
+  }
+
   #count(verdict: number): number {
     this.verdicts[verdict]++;
     return verdict;
@@ -179,15 +267,22 @@ export class Director {
 
     this.frameLength = headers.end - frame;
     this.egressWord = 0;
+    this.nextHop = undefined;
     const entry = this.#lookup(view, place);
-    if (entry === 0) return this.#first(frames, now);
+    if (entry === 0) return this.#stray(frames, now);
     const id = entry >> 1;
-    if ((entry & 1) !== REQUEST) return this.#reply(view, id, now);
-    if (this.#startsConnection(view) && this.connections.isOver(id)) {
-      this.connections.close(id);
-      return this.#first(frames, now);
+    const server = this.connections.serverOf(id);
+    if ((entry & 1) !== REQUEST) {
+      return server?.isResetting === true
+        ? this.#reset(frames, id, REPLY, server, now)
+        : this.#reply(frames, id, server, now);
     }
-    return this.#request(frames, id, now);
+    if (this.#opensAnew(view, id, server)) return this.#replace(frames, id, now);
+    if (server?.isResetting === true) return this.#reset(frames, id, REQUEST, server, now);
+    if (server !== undefined && !server.available) {
+      return this.sysctls.values.expireNodestConn !== 0 ? this.#replace(frames, id, now) : DROP_SERVER_GONE;
+    }
+    return this.#request(frames, id, server, now);
   }
 
   #lookup(view: DataView, place: number): number {
@@ -203,79 +298,117 @@ export class Director {
     return table.lookupIpv4(kind, source, destination, ports, hash);
   }
 
-  /** A packet that belongs to no connection: the first of one, if it is for a service. */
-  #first(frames: FrameMemory, now: number): number {
-    const view = frames.view;
-    const headers = this.headers;
-    if (headers.protocol === IPPROTO_TCP && !this.#startsConnection(view)) return PASS;
-    const ports = view.getInt32(headers.transport);
-    const service = this.#findService(view, ports & 0xffff);
-    if (service === undefined || ports >>> 16 === FTP_DATA || !this.#isFromHost(view)) return PASS;
-    const server = service.schedule();
-    if (server === undefined) return this.#answer(frames, ICMP_UNREACHABLE, DROP_NO_SERVER, now);
-    const id = this.connections.open(view, headers, server);
-    if (id === 0) return DROP_TABLE_FULL;
-    return this.#request(frames, id, now);
-  }
-
-  #findService(view: DataView, port: number): Service | undefined {
-    const { family, ip, protocol } = this.headers;
-    const kind = (protocol << 8) | family;
-    const table = this.services.table;
-    if (family === 4) return table.findIpv4(kind, view.getInt32(ip + IPV4_DST), port);
-    return table.findIpv6(kind, view, ip + IPV6_DST, port);
-  }
-
-  /** Whether the source can be one host's; the kernel drops others as martians, and no error may be sent to them. */
-  #isFromHost(view: DataView): boolean {
-    const { family, ip } = this.headers;
-    if (family === 4) {
-      const source = view.getInt32(ip + IPV4_SRC);
-      const top = source >>> 24;
-      return top !== 0 && top !== 127 && (top < 224 || top >= 240) && source !== -1;
+  /** A packet of a connection that is past the deadline of its server's drain. */
+  #reset(frames: FrameMemory, id: number, direction: number, server: Server, now: number): number {
+    const { view } = frames;
+    const isForwarded = this.drains.reset(view, this.headers, id, direction) === RESET_FORWARD;
+    let verdict = DROP_RESET;
+    if (isForwarded) {
+      this.frameLength = this.headers.end - this.headers.ip + ETH_HLEN;
+      verdict = direction === REQUEST ? this.#request(frames, id, server, now) : this.#reply(frames, id, server, now);
+      // The record goes, and with it the note about its replies' way.
+      this.egressWord = 0;
     }
-    const at = ip + IPV6_SRC;
-    const isMulticast = view.getUint8(at) === 0xff;
-    // ::/127 is the unspecified address and loopback.
-    const others = view.getInt32(at) | view.getInt32(at + 4) | view.getInt32(at + 8) | (view.getInt32(at + 12) & ~1);
-    return !isMulticast && others !== 0;
+    this.connections.close(id);
+    return verdict;
   }
 
-  /** SYN without RST: the only segment that opens a connection. */
-  #startsConnection(view: DataView): boolean {
-    const headers = this.headers;
-    if (headers.protocol !== IPPROTO_TCP) return false;
-    return (view.getUint8(headers.transport + TCP_FLAGS) & (TCP_SYN | TCP_RST)) === TCP_SYN;
+  /** Whether the first packet of a connection on a connection that is there means a new one. */
+  #opensAnew(view: DataView, id: number, server: Server | undefined): boolean {
+    const { protocol, transport, end } = this.headers;
+    if (protocol === IPPROTO_TCP) {
+      if ((view.getUint8(transport + TCP_FLAGS) & TCP_SYN) === 0) return false;
+    } else if (protocol !== IPPROTO_SCTP || !isSctpInit(view, transport, end)) {
+      return false;
+    }
+    const { values } = this.sysctls;
+    if (server !== undefined) {
+      const isQuiesced = server.options.weight === 0;
+      if (values.expireNodestConn !== 0 && isQuiesced) return true;
+      if (server.service.freshSyn && (isQuiesced || !server.available || this.connections.isClosing(id))) return true;
+    }
+    return this.connections.isOver(id, values.connReuseMode);
+  }
+
+  /** The packet opens a connection in the place of `id`, which counts on its server until the new one has its own. */
+  #replace(frames: FrameMemory, id: number, now: number): number {
+    const { connections } = this;
+    if (connections.table.isFull) {
+      connections.close(id);
+      return this.#first(frames, now);
+    }
+    const verdict = this.#first(frames, now);
+    connections.close(id);
+    return verdict;
+  }
+
+  /** A packet that belongs to no connection. */
+  #stray(frames: FrameMemory, now: number): number {
+    if (this.sysctls.values.natIcmpSend !== 0 && this.#isOrphan(frames.view)) {
+      return this.#answerServer(frames, ICMP_UNREACHABLE, DROP_NO_SERVER, now);
+    }
+    return this.#first(frames, now);
+  }
+
+  /** The first packet of a connection, if it is for a service. */
+  #first(frames: FrameMemory, now: number): number {
+    const id = this.admission.admit(frames.view, this.headers, this.device, now);
+    if (id === -DROP_NO_SERVER) return this.#answer(frames, ICMP_UNREACHABLE, DROP_NO_SERVER, now);
+    if (id <= 0) return -id;
+    const flags = this.connections.records[(id << RECORD_SHIFT) + FLAGS];
+    const verdict = this.#request(frames, id, this.connections.serverOf(id), now);
+    if ((flags & IP_VS_CONN_F_ONE_PACKET) !== 0) this.connections.release(id);
+    return verdict;
+  }
+
+  /** Whether a real server with NAT sends this, outside of any connection, and it is not a reset (nat_icmp_send). */
+  #isOrphan(view: DataView): boolean {
+    const { family, ip, transport, protocol, end } = this.headers;
+    const words = this.#source;
+    words[0] = view.getInt32(ip + (family === 4 ? IPV4_SRC : IPV6_SRC));
+    for (let i = 1; i < 4; i++) words[i] = family === 4 ? 0 : view.getInt32(ip + IPV6_SRC + (i << 2));
+    if (protocol === IPPROTO_TCP && (view.getUint8(transport + TCP_FLAGS) & TCP_RST) !== 0) return false;
+    if (protocol === IPPROTO_SCTP && isSctpAbort(view, transport, end)) return false;
+    return this.services.hasNatServer(family, protocol, words, view.getUint16(transport));
   }
 
   /** Client to server. */
-  #request(frames: FrameMemory, id: number, now: number): number {
+  #request(frames: FrameMemory, id: number, server: Server | undefined, now: number): number {
     const view = frames.view;
     const headers = this.headers;
-    const server = this.services.serversByIndex[this.connections.records[(id << RECORD_SHIFT) + SERVER]] as Server;
-    if (!server.available) return DROP_SERVER_GONE;
-    server.counters[IN_PACKETS]++;
-    server.counters[IN_BYTES] += headers.end - headers.ip;
-    this.connections.advance(id, REQUEST, view, headers, now);
+    const records = this.connections.records;
+    const base = id << RECORD_SHIFT;
+    if (server !== undefined) {
+      server.counters[IN_PACKETS]++;
+      server.counters[IN_BYTES] += headers.end - headers.ip;
+    }
+    this.connections.advance(id, REQUEST, server, view, headers, now);
     if (this.#hops(view) <= 1) return this.#answer(frames, ICMP_TIME_EXCEEDED, DROP_TTL, now);
-    const words = server.words;
+    const method = records[base + FLAGS] & IP_VS_CONN_F_FWD_MASK;
+    if (method !== IP_VS_CONN_F_MASQ) {
+      this.nextHop = method === IP_VS_CONN_F_BYPASS ? undefined : server;
+      passHop(view, headers);
+      return FORWARD;
+    }
+    const address = records[base + DESTINATION_WORD];
+    const port = records[base + PORTS_REPLY] >>> 16;
     if (headers.family === 4) {
-      if (words[0] >>> 24 === 127) return DROP_LOOPBACK;
-      rewriteIpv4(view, headers, DESTINATION, words[0], server.port);
+      if (address >>> 24 === 127) return DROP_LOOPBACK;
+      rewriteIpv4(view, headers, DESTINATION, address, port);
     } else {
-      rewriteIpv6(view, headers, DESTINATION, words[0], words[1], words[2], words[3], server.port);
+      const rest = base + DESTINATION_6;
+      rewriteIpv6(view, headers, DESTINATION, address, records[rest], records[rest + 1], records[rest + 2], port);
     }
     return FORWARD;
   }
 
   /** Server to client. */
-  #reply(view: DataView, id: number, now: number): number {
+  #reply(frames: FrameMemory, id: number, server: Server | undefined, now: number): number {
+    const view = frames.view;
     const headers = this.headers;
     const records = this.connections.records;
     const base = id << RECORD_SHIFT;
-    const server = this.services.serversByIndex[records[base + SERVER]] as Server;
-    // The kernel would answer the server from an address of the director's own, which the director does not know.
-    if (this.#hops(view) <= 1) return DROP_TTL;
+    if (this.#hops(view) <= 1) return this.#answerServer(frames, ICMP_TIME_EXCEEDED, DROP_TTL, now);
     const port = records[base + PORTS_REQUEST] & 0xffff;
     if (headers.family === 4) {
       rewriteIpv4(view, headers, SOURCE, records[base + VIRTUAL], port);
@@ -292,11 +425,11 @@ export class Director {
         port,
       );
     }
-    if (server.available) {
+    if (server !== undefined && server.available) {
       server.counters[OUT_PACKETS]++;
       server.counters[OUT_BYTES] += headers.end - headers.ip;
     }
-    this.connections.advance(id, REPLY, view, headers, now);
+    this.connections.advance(id, REPLY, server, view, headers, now);
     this.egressWord = base + EGRESS;
     return FORWARD;
   }
@@ -304,6 +437,19 @@ export class Director {
   #hops(view: DataView): number {
     const { family, ip } = this.headers;
     return view.getUint8(ip + (family === 4 ? IPV4_TTL : IPV6_HOPS));
+  }
+
+  /** An ICMP error to a real server, from the machine's own address; `otherwise` when none may be sent. */
+  #answerServer(frames: FrameMemory, type: number, otherwise: number, now: number): number {
+    const { family, ip } = this.headers;
+    const server = this.#source;
+    const at = ip + (family === 4 ? IPV4_SRC : IPV6_SRC);
+    for (let i = 0; i < 4; i++) server[i] = family === 4 && i > 0 ? 0 : frames.view.getInt32(at + (i << 2));
+    const own = this.#host?.sourceFor(family, server);
+    if (own === undefined) return otherwise;
+    const verdict = this.#answer(frames, type, otherwise, now);
+    if (verdict === ANSWER) setIcmpSource(frames.view, family, ip, own);
+    return verdict;
   }
 
   /** Turns the packet into an ICMP error to its sender, from the virtual address; `otherwise` when none may be sent. */

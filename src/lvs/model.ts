@@ -35,6 +35,41 @@ export interface ServiceOptions {
   readonly onePacket: boolean;
 }
 
+/** States whose timeouts a service can set for itself, by the names of `ipvsadm -Lc`. */
+export type TcpStateName =
+  | 'NONE'
+  | 'ESTABLISHED'
+  | 'SYN_SENT'
+  | 'SYN_RECV'
+  | 'FIN_WAIT'
+  | 'TIME_WAIT'
+  | 'CLOSE'
+  | 'CLOSE_WAIT'
+  | 'LAST_ACK'
+  | 'LISTEN'
+  | 'SYNACK';
+
+/** Life of a service's connections by state, in seconds 1 … 2678400; what is left out follows the director's own. */
+export interface StateTimeouts {
+  readonly tcp?: Readonly<Partial<Record<TcpStateName, number>>>;
+  /** By the names of SCTP_STATE_NAMES. */
+  readonly sctp?: Readonly<Record<string, number>>;
+  readonly udp?: number;
+}
+
+/** What a service does better than IPVS, or otherwise, when its user says so. Not part of what ipvsadm edits. */
+export interface ServiceTuning {
+  readonly timeouts?: StateTimeouts;
+  /** A SYN on a connection that is closing, or whose server is gone or quiesced, is scheduled anew and never dropped. */
+  readonly freshSyn?: boolean;
+  /** Affinity to a server ends when its weight becomes 0: expire_quiescent_template for this service alone. */
+  readonly quiesceEndsAffinity?: boolean;
+  /** mh gives the places of servers of weight 0 to the others. */
+  readonly hashSkipsQuiesced?: boolean;
+  /** Seconds in which the weight of a server that was added, or came back from weight 0, rises from 1 to its own. */
+  readonly slowStartSeconds?: number;
+}
+
 /** What tells one real server of a service from another. */
 export interface ServerKey {
   readonly address: Address;
@@ -87,6 +122,8 @@ export interface ServerSnapshot extends ServerKey, ServerOptions {
 
 export interface ServiceSnapshot extends ServiceOptions {
   readonly key: ServiceKey;
+  /** Left out when nothing is tuned. */
+  readonly tuning?: ServiceTuning;
   readonly counters: Counters;
   readonly rates: Rates;
   /** In the kernel's order: the newest first. */

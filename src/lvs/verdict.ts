@@ -18,8 +18,14 @@ export const DROP_TABLE_FULL = 5;
 export const DROP_TTL = 6;
 /** NAT to a loopback address would leave the machine. */
 export const DROP_LOOPBACK = 7;
+/** Dropped by the defence (drop_packet). */
+export const DROP_DEFENCE = 8;
+/** Persistence needs what the packet does not carry, a Call-ID. */
+export const DROP_NO_IDENTITY = 9;
+/** Of a connection that is being reset: the deadline of its server's drain has passed. */
+export const DROP_RESET = 10;
 /** First of the malformed frames, in the order of MALFORMED_NAMES. */
-export const DROP_MALFORMED = 8;
+export const DROP_MALFORMED = 11;
 
 /** Names of the verdicts, by number, for status and metrics. */
 export const VERDICT_NAMES: readonly string[] = [
@@ -31,5 +37,8 @@ export const VERDICT_NAMES: readonly string[] = [
   'drop-table-full',
   'drop-ttl-exceeded',
   'drop-loopback',
+  'drop-defence',
+  'drop-no-identity',
+  'drop-reset',
   ...MALFORMED_NAMES.map((name) => `malformed-${name}`),
 ];

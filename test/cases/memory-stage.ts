@@ -10,7 +10,7 @@ import { LocalDataPlane } from '../../src/dataplane/engine/local.ts';
 import { MemoryLink } from '../../src/dataplane/engine/memory-link.ts';
 import type { EngineRoute } from '../../src/dataplane/engine/route-table.ts';
 import { connectionMemoryBytes, layConnectionMemory, TICKS_PER_SECOND } from '../../src/lvs/connection/layout.ts';
-import { Director } from '../../src/lvs/director.ts';
+import { Director, type HostAddresses } from '../../src/lvs/director.ts';
 import { type Address, addressFamily, addressWords, type Family } from '../../src/packet/address.ts';
 import { macBytes } from '../support/raw-frame.ts';
 import type { Framing, Station } from './case.ts';
@@ -44,11 +44,12 @@ export class MemoryStage implements Stage {
   constructor(startTick = 0) {
     this.#now = startTick;
     const memory = layConnectionMemory(new ArrayBuffer(connectionMemoryBytes(MAX_CONNECTIONS)), MAX_CONNECTIONS);
-    const director = new Director({ memory, seed: { k0: 1, k1: 2 }, now: startTick });
+    const adjacencies = new AdjacencyTable(() => {});
+    const host = memoryHost(adjacencies);
+    const director = new Director({ memory, seed: { k0: 1, k1: 2 }, now: startTick, host });
     const buffer = new ArrayBuffer(FRAMES * FRAME_SIZE);
     const bytes = new Uint8Array(buffer);
     this.dataplane = new LocalDataPlane(director, () => this.#now);
-    const adjacencies = new AdjacencyTable(() => {});
     this.#engine = new Engine({
       director,
       frames: { view: new DataView(buffer), bytes },
@@ -114,6 +115,15 @@ export class MemoryStage implements Stage {
     ]);
     return [own(VIP[family], 1), ...networks];
   }
+}
+
+/** The director's addresses, as the routes have them; it speaks to servers by the one behind. */
+function memoryHost(adjacencies: AdjacencyTable): HostAddresses {
+  return {
+    isLocal: (family, [w0, w1, w2, w3]) =>
+      adjacencies.routes.lookup(family === 4 ? 4 : 6, [w0, w1, w2, w3])?.route.kind === 'local',
+    sourceFor: (family) => addressWords(DIRECTOR_BACK[family === 4 ? 4 : 6] as Address),
+  };
 }
 
 function route(

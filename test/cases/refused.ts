@@ -16,7 +16,7 @@ import {
   serviceStats,
   stats,
 } from './flow.ts';
-import { CLIENT, VIP } from './stations.ts';
+import { CLIENT, DIRECTOR_BACK, serverAddress, VIP } from './stations.ts';
 import { asItIs, portUnreachable, timeExceeded, type Variant, withExtensions, withOptions } from './variants.ts';
 
 /** The director answers in the name of the virtual address. */
@@ -134,10 +134,11 @@ const lastHopUdp = flow('udp4', 5103);
 const lastHopReply = flow('tcp4', 5104);
 const lastHopReplyIpv6 = flow('tcp6', 5105);
 
-/** What a server sends on its last hop. */
+/** What a server sends on its last hop: the director answers in its own name, as a router does. */
 function replyOnLastHop(at: Flow): PacketStep {
-  const packet = replyPacket(at, { flags: 'SA', ttl: 1 });
-  return { from: 'server 1', packet, expect: { to: 'nobody', verdicts: ['drop-ttl-exceeded'] } };
+  const about = replyPacket(at, { flags: 'SA', ttl: 1 });
+  const answer = timeExceeded({ src: DIRECTOR_BACK[at.family], dst: serverAddress(1, at.family), about });
+  return { from: 'server 1', packet: about, expect: { to: 'server 1', packet: answer, verdicts: ['answer-icmp'] } };
 }
 
 const LAST_HOP: readonly PacketCase[] = [
@@ -168,7 +169,7 @@ const LAST_HOP: readonly PacketCase[] = [
   },
   ...[lastHopReply, lastHopReplyIpv6].map(
     (at): PacketCase => ({
-      description: `an answer whose time to live runs out is dropped and counted, over IPv${at.family}`,
+      description: `a reply whose time to live runs out is answered with time exceeded, over IPv${at.family}`,
       configuration: service(at),
       steps: [request(at, { flags: 'S' }), replyOnLastHop(at)],
       counters: stats(at, at.family === 4 ? '1 1 0 40 0' : '1 1 0 60 0'),

@@ -30,6 +30,7 @@ export class AnyTable implements DataPlane {
       totals: { counters: NOTHING, rates: NOTHING },
       timeouts: { tcp: 900, tcpFin: 120, udp: 300 },
       connections: { current: this.entries.length, maximum: 4096 },
+      sysctls: {},
       verdicts: {},
       links: [],
     };

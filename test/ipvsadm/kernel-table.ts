@@ -44,6 +44,7 @@ export class KernelTable implements DataPlane {
       totals: { counters: NOTHING, rates: NOTHING },
       timeouts: this.#timeouts,
       connections: { current: this.entries.length, maximum: 4096 },
+      sysctls: {},
       verdicts: {},
       links: [],
     };

@@ -4,7 +4,7 @@
 import { LocalDataPlane } from '../../src/dataplane/engine/local.ts';
 import { connectionMemoryBytes, layConnectionMemory, MS_PER_TICK } from '../../src/lvs/connection/layout.ts';
 import { Director } from '../../src/lvs/director.ts';
-import type { ConnectionSnapshot, ServerOptions, ServiceKey } from '../../src/lvs/model.ts';
+import type { ConnectionSnapshot, ServerOptions, ServiceKey, ServiceOptions } from '../../src/lvs/model.ts';
 import { parseServerKey, parseServiceKey } from '../../src/lvs/service-key.ts';
 import { ANSWER, FORWARD, VERDICT_NAMES } from '../../src/lvs/verdict.ts';
 import { frame } from './frames.ts';
@@ -49,20 +49,26 @@ export class TestDirector {
     }
   }
 
-  addService(text: string, scheduler = 'rr'): ServiceKey {
+  addService(text: string, scheduler = 'rr', more: Partial<ServiceOptions> = {}): ServiceKey {
     const service = parseServiceKey(text);
     if (service === undefined) throw new TypeError(`not a service: ${text}`);
-    const options = { scheduler, schedulerFlags: [], onePacket: false };
+    const options = { scheduler, schedulerFlags: [], onePacket: false, ...more };
     this.dataplane.applyNow({ type: 'add-service', service, options });
     return service;
   }
 
-  addServer(service: ServiceKey, text: string, weight = 1): void {
-    this.dataplane.applyNow({ type: 'add-server', service, server: serverKey(text), options: nat(weight) });
+  addServer(service: ServiceKey, text: string, weight = 1, more: Partial<ServerOptions> = {}): void {
+    const options = { ...nat(weight), ...more };
+    this.dataplane.applyNow({ type: 'add-server', service, server: serverKey(text), options });
   }
 
-  editServer(service: ServiceKey, text: string, weight: number): void {
-    this.dataplane.applyNow({ type: 'edit-server', service, server: serverKey(text), options: nat(weight) });
+  editServer(service: ServiceKey, text: string, weight: number, more: Partial<ServerOptions> = {}): void {
+    const options = { ...nat(weight), ...more };
+    this.dataplane.applyNow({ type: 'edit-server', service, server: serverKey(text), options });
+  }
+
+  sysctl(name: string, value: number): void {
+    this.dataplane.applyNow({ type: 'set-sysctl', name, value });
   }
 
   deleteServer(service: ServiceKey, text: string): void {

@@ -111,6 +111,11 @@ export class AdjacencyTable {
     return found;
   }
 
+  /** The way to an address that is not a packet's own destination; not cached, keep its token. */
+  resolve(family: Family, words: AddressWords): Adjacency {
+    return this.#find(family, words);
+  }
+
   /** The way to the IPv6 destination address at `at` of `view`. */
   resolveIpv6(view: DataView, at: number): Adjacency {
     const w0 = view.getInt32(at);

@@ -7,8 +7,10 @@ import { Mapping } from '../../linux/memory.ts';
 import type { Link as Device } from '../../linux/route/link-message.ts';
 import { connectionMemoryBytes, layConnectionMemory } from '../../lvs/connection/layout.ts';
 import { Director } from '../../lvs/director.ts';
-import type { ServerKey } from '../../lvs/model.ts';
+import type { Protocol, ServerKey, ServiceKey } from '../../lvs/model.ts';
 import type { AddressKey } from '../../lvs/service/service.ts';
+import type { ServiceObserver } from '../../lvs/service/service-list.ts';
+import { FTP_PORT } from '../../lvs/service/service-table.ts';
 import type { ConnectionPage, DataPlaneSnapshot } from '../dataplane.ts';
 import type { Logger } from '../logger.ts';
 import { AfXdpLink, MAX_MTU } from './af-xdp-link.ts';
@@ -19,7 +21,7 @@ import { KernelMirror } from './kernel-mirror.ts';
 import { TunPort } from './kernel-port.ts';
 import { FRAME_SIZE } from './link.ts';
 import { LocalDataPlane } from './local.ts';
-import { XdpProgram } from './xdp-program.ts';
+import { type Endpoint, XdpProgram } from './xdp-program.ts';
 
 /** Frames for one queue of one device: its fill and send rings, and as many on their way through the engine. */
 const FRAMES_PER_QUEUE = 6144;
@@ -67,6 +69,7 @@ export class EngineHost {
         seed: data.seed,
         now: now(),
         observer: xdpObserver(program),
+        host: this.mirror,
       });
       this.control = new LocalDataPlane(director, now);
       const kernel = new TunPort(bytes, log);
@@ -200,17 +203,33 @@ function findDevices(mirror: KernelMirror, names: readonly string[]): Device[] {
   });
 }
 
-/** Tells the XDP program what to catch. */
-function xdpObserver(program: XdpProgram): NonNullable<ConstructorParameters<typeof Director>[0]['observer']> {
-  const endpoint = (service: AddressKey, { address, port }: ServerKey) => ({
-    protocol: service.protocol,
-    address,
-    port,
+/** Protocols of a firewall-mark service. */
+const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp', 'sctp'];
+
+/** Tells the XDP program what to catch. Packets for a mark's services are found by the rules that set marks. */
+function xdpObserver(program: XdpProgram): ServiceObserver {
+  /** Every port of the address where connections may come to other ports than the one named. */
+  const serverEnds = (service: ServiceKey, { address, port }: ServerKey): Endpoint[] => {
+    if (service.kind === 'fwmark') return PROTOCOLS.map((protocol) => ({ protocol, address, port: 0 }));
+    const isAllPorts = service.port === 0 || service.port === FTP_PORT;
+    return [{ protocol: service.protocol, address, port: isAllPorts ? 0 : port }];
+  };
+  const serviceEnd = (service: AddressKey): Endpoint => ({
+    ...service,
+    port: service.protocol === 'tcp' && service.port === FTP_PORT ? 0 : service.port,
   });
   return {
-    serviceAdded: (service) => program.addService(service),
-    serviceRemoved: (service) => program.removeService(service),
-    serverKnown: (service, server) => program.addServer(endpoint(service, server)),
-    serverForgotten: (service, server) => program.removeServer(endpoint(service, server)),
+    serviceAdded: (service) => {
+      if (service.kind === 'address') program.addService(serviceEnd(service));
+    },
+    serviceRemoved: (service) => {
+      if (service.kind === 'address') program.removeService(serviceEnd(service));
+    },
+    serverKnown: (service, server) => {
+      for (const end of serverEnds(service, server)) program.addServer(end);
+    },
+    serverForgotten: (service, server) => {
+      for (const end of serverEnds(service, server)) program.removeServer(end);
+    },
   };
 }

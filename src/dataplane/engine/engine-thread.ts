@@ -52,7 +52,8 @@ function run(host: EngineHost, wake: number): void {
   let confirmAt = 0;
 
   for (;;) {
-    const packets = host.engine.turn(tickOf(nowMs()));
+    const start = nowMs();
+    const packets = host.engine.turn(tickOf(start), (start * 1000) | 0);
     if (packets > 0 && ++busyTurns < BUSY_TURNS) continue;
     busyTurns = 0;
     let timeout = packets > 0 || host.engine.lags ? 0 : IDLE_MS;

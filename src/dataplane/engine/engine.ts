@@ -4,8 +4,9 @@
 // hot path
 
 import type { Director, FrameMemory } from '../../lvs/director.ts';
+import type { Server } from '../../lvs/service/server.ts';
 import { ANSWER, FORWARD, PASS } from '../../lvs/verdict.ts';
-import { ETH_HLEN, writeAddresses } from '../../packet/ethernet.ts';
+import { ETH_HLEN, ETH_P_IP, ETH_P_IPV6, ETH_TYPE, writeAddresses } from '../../packet/ethernet.ts';
 import { IPV4_DST } from '../../packet/ipv4.ts';
 import { IPV6_DST } from '../../packet/ipv6.ts';
 import {
@@ -83,21 +84,41 @@ export class Engine {
     this.#mostWaiting = Math.floor(options.frames.bytes.length / FRAME_SIZE / WAITING_SHARE);
   }
 
-  /** One batch from each link, then timers. Returns how many packets came in. */
-  turn(now: number): number {
+  /** One batch from each link, then timers; `microseconds` is a finer clock, wrapping. Returns how many packets came in. */
+  turn(now: number, microseconds = 0): number {
     const links = this.links;
+    this.#director.connections.microseconds = microseconds;
     let total = 0;
     for (let i = 0; i < links.length; i++) {
       const link = links[i];
+      this.#director.device = link.index;
       const count = link.receive(this.#batch);
       const { offsets, lengths } = this.#batch;
       this.#director.foresee(this.#frames, offsets, lengths, count);
       for (let place = 0; place < count; place++) this.#handle(link, offsets[place], lengths[place], now, place);
       total += count;
     }
-    for (let i = 0; i < links.length; i++) links[i].flush();
     this.lags = this.#director.tick(now);
+    if (this.#director.drains.outbox.length > 0) this.#sendOwn();
+    for (let i = 0; i < links.length; i++) links[i].flush();
     return total;
+  }
+
+  /** Sends what the director says by itself; what there is no frame for waits for the next turn. */
+  #sendOwn(): void {
+    const { outbox } = this.#director.drains;
+    const { bytes, view } = this.#frames;
+    for (let packet = outbox.shift(); packet !== undefined; packet = outbox.shift()) {
+      const frame = this.links[0]?.allocate() ?? -1;
+      if (frame === -1) {
+        outbox.unshift(packet);
+        return;
+      }
+      bytes.set(packet, frame + ETH_HLEN);
+      view.setUint16(frame + ETH_TYPE, packet[0] >>> 4 === 4 ? ETH_P_IP : ETH_P_IPV6);
+      this.#director.adopt(this.#frames, frame, packet.length + ETH_HLEN);
+      this.#egress(frame, packet.length + ETH_HLEN);
+    }
   }
 
   /** Sends what waited for a neighbour that is known now, or drops it when there is no hope. */
@@ -157,7 +178,8 @@ export class Engine {
 
   /** The way of the packet that the director has just decided about; a reply's is kept with its connection. */
   #adjacencyOf(): Adjacency {
-    const { egressWord } = this.#director;
+    const { egressWord, nextHop } = this.#director;
+    if (nextHop !== undefined) return this.#adjacencyOfServer(nextHop);
     const records = this.#director.connections.records;
     if (egressWord !== 0) {
       const kept = this.#adjacencies.recall(records[egressWord]);
@@ -170,6 +192,15 @@ export class Engine {
         ? this.#adjacencies.resolveIpv4(view.getInt32(ip + IPV4_DST))
         : this.#adjacencies.resolveIpv6(view, ip + IPV6_DST);
     if (egressWord !== 0) records[egressWord] = adjacency.token;
+    return adjacency;
+  }
+
+  /** The way to a server that gets packets by its MAC. */
+  #adjacencyOfServer(server: Server): Adjacency {
+    const kept = this.#adjacencies.recall(server.egress);
+    if (kept !== undefined) return kept;
+    const adjacency = this.#adjacencies.resolve(server.service.family, server.words);
+    server.egress = adjacency.token;
     return adjacency;
   }
 

@@ -12,7 +12,8 @@ import { listNeighbours, type Neighbour, NUD_FAILED, NUD_STALE, probeNeighbour }
 import { listRoutes } from '../../linux/route/route.ts';
 import { type Route, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTNH_F_DEAD } from '../../linux/route/route-message.ts';
 import { openRouteSocket } from '../../linux/route/route-socket.ts';
-import type { Address } from '../../packet/address.ts';
+import type { HostAddresses } from '../../lvs/director.ts';
+import { type Address, type AddressWords, addressWords } from '../../packet/address.ts';
 import type { Logger } from '../logger.ts';
 import { type Adjacency, AdjacencyTable, type LinkState } from './adjacency.ts';
 import type { EngineRoute } from './route-table.ts';
@@ -42,12 +43,14 @@ export interface KernelMirrorOptions {
   readonly onForgotten: (adjacency: Adjacency) => void;
 }
 
-export class KernelMirror {
+export class KernelMirror implements HostAddresses {
   readonly adjacencies: AdjacencyTable;
   readonly #options: KernelMirrorOptions;
   readonly #socket: NetlinkSocket;
   readonly #monitor: RouteMonitor;
   readonly #driven = new Set<number>();
+  /** The machine's first address by device and family. */
+  readonly #sources = new Map<string, AddressWords>();
   /** Routes or addresses have changed. */
   #stale = false;
   /** Events were lost: neighbours may have changed too. */
@@ -160,9 +163,31 @@ export class KernelMirror {
     this.#socket.close();
   }
 
+  /** {@link HostAddresses}: whether the machine itself has an address. */
+  isLocal(family: number, words: Int32Array): boolean {
+    return this.#routeTo(family, words)?.kind === 'local';
+  }
+
+  /** {@link HostAddresses}: the first address of the device that leads to `destination`. */
+  sourceFor(family: number, destination: Int32Array): AddressWords | undefined {
+    const route = this.#routeTo(family, destination);
+    if (route?.kind !== 'unicast') return undefined;
+    return this.#sources.get(`${route.interfaceIndex} ${family}`);
+  }
+
+  #routeTo(family: number, words: Int32Array): EngineRoute | undefined {
+    return this.adjacencies.routes.lookup(family === 4 ? 4 : 6, [words[0], words[1], words[2], words[3]])?.route;
+  }
+
   #listRoutes(): void {
     const routes = listRoutes(this.#socket).flatMap(engineRoute);
-    const locals = listAddresses(this.#socket).map((address) => address.address);
+    const addresses = listAddresses(this.#socket);
+    const locals = addresses.map((address) => address.address);
+    this.#sources.clear();
+    for (const { interfaceIndex, family, address, scope } of addresses) {
+      const place = `${interfaceIndex} ${family}`;
+      if (scope !== LINK_SCOPE && !this.#sources.has(place)) this.#sources.set(place, addressWords(address));
+    }
     this.adjacencies.routes.replace(routes);
     this.adjacencies.forget(this.#options.onForgotten);
     this.#options.onLocals(locals);

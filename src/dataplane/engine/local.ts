@@ -3,7 +3,7 @@
 // use without one. It reads the clock that it is given and moves no packets.
 
 import { MIN_BUCKETS } from '../../lvs/connection/layout.ts';
-import { connectionSnapshot } from '../../lvs/connection/snapshot.ts';
+import { connectionSnapshot, type EngineData } from '../../lvs/connection/snapshot.ts';
 import type { Director } from '../../lvs/director.ts';
 import type { ConnectionSnapshot } from '../../lvs/model.ts';
 import { VERDICT_NAMES } from '../../lvs/verdict.ts';
@@ -70,18 +70,29 @@ export class LocalDataPlane implements DataPlane {
         break;
       case 'set-timeouts':
         connections.timeouts = change.timeouts;
+        services.retime();
+        break;
+      case 'tune-service':
+        services.tuneService(change.service, change.tuning);
+        break;
+      case 'set-sysctl':
+        this.#director.setSysctl(change.name, change.value);
+        break;
+      case 'drain-server':
+        this.#director.drain(change.service, change.server, change.deadlineSeconds);
         break;
     }
   }
 
   /** {@link snapshot} at once. */
   snapshotNow(): DataPlaneSnapshot {
-    const { services, connections, verdicts } = this.#director;
+    const { services, connections, sysctls, verdicts } = this.#director;
     return {
       tableSize: MIN_BUCKETS,
       services: services.snapshot(),
       totals: services.totals(),
       timeouts: connections.timeouts,
+      sysctls: sysctls.snapshot(),
       connections: { current: connections.table.count, maximum: connections.table.maxConnections },
       verdicts: Object.fromEntries(VERDICT_NAMES.map((name, i) => [name, verdicts[i]])),
       links: [],
@@ -90,11 +101,12 @@ export class LocalDataPlane implements DataPlane {
 
   /** {@link connections} at once. */
   connectionsNow(cursor: number): ConnectionPage {
-    const { connections } = this.#director;
+    const { admission, connections } = this.#director;
+    const engineData: EngineData = (template) => admission.engines.describe(template);
     const last = Math.min(connections.table.highestId, cursor + PAGE_RECORDS);
     const entries: ConnectionSnapshot[] = [];
     for (let id = cursor + 1; id <= last; id++) {
-      const entry = connectionSnapshot(connections, id, this.#now());
+      const entry = connectionSnapshot(connections, id, this.#now(), engineData);
       if (entry !== undefined) entries.push(entry);
     }
     return { entries, next: last < connections.table.highestId ? last : -1 };

@@ -9,8 +9,11 @@ import { frame, tcp, udp } from '../../../test/support/frames.ts';
 import { Random } from '../../../test/support/random.ts';
 import type { Address } from '../../packet/address.ts';
 import { Headers, PARSE_OK, parseFrame } from '../../packet/parse.ts';
+import { SchedulingRequest } from '../schedule/scheduler.ts';
 import { Server } from '../service/server.ts';
+import { Service } from '../service/service.ts';
 import { CONNECTIONS } from '../service/traffic.ts';
+import { Sysctls } from '../sysctl.ts';
 import { Connections } from './connections.ts';
 import { connectionMemoryBytes, layConnectionMemory, REPLY, REQUEST, TICKS_PER_SECOND } from './layout.ts';
 import { TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_RECV } from './tcp-state.ts';
@@ -19,6 +22,7 @@ const MAXIMUM = 3000;
 const CLIENTS = 6000;
 const SLOT_TICKS = 8;
 const NAT = { method: 'nat', weight: 1, upperThreshold: 0, lowerThreshold: 0 } as const;
+const WEB = { kind: 'address', protocol: 'tcp', address: '10.0.0.1' as Address, port: 80 } as const;
 const [FIN, SYN, RST, ACK] = [0x01, 0x02, 0x04, 0x10];
 
 /** Ticks that the states live here which the events below lead to, so that the run needs no tables. */
@@ -39,6 +43,7 @@ class Packet {
   readonly headers = new Headers();
   readonly view: DataView;
   readonly isTcp: boolean;
+  readonly request = new SchedulingRequest();
 
   constructor(client: number) {
     const isIpv6 = client % 3 === 0;
@@ -52,6 +57,19 @@ class Packet {
     const bytes = frame(this.isTcp ? tcp({ ...fields, flags: 'S' }) : udp(fields));
     this.view = new DataView(bytes.buffer);
     assert.equal(parseFrame(this.view, 0, bytes.length, this.headers), PARSE_OK);
+    const [source, destination] = isIpv6 ? [8, 24] : [12, 16];
+    for (let i = 0; i < (isIpv6 ? 4 : 1); i++) {
+      this.request.source[i] = this.view.getInt32(this.headers.ip + source + 4 * i);
+      this.request.destination[i] = this.view.getInt32(this.headers.ip + destination + 4 * i);
+    }
+  }
+
+  get kind(): number {
+    return (this.headers.protocol << 8) | this.headers.family;
+  }
+
+  get ports(): number {
+    return this.view.getInt32(this.headers.transport);
   }
 
   setFlags(flags: number): void {
@@ -69,17 +87,21 @@ class Pair {
   constructor(now: number) {
     this.now = now;
     const memory = layConnectionMemory(new ArrayBuffer(connectionMemoryBytes(MAXIMUM)), MAXIMUM);
+    const rows: (Server | undefined)[] = [undefined];
+    this.connections = new Connections(memory, { k0: 1, k1: 2 }, rows, now | 0);
+    const environment = { sysctls: new Sysctls(), times: this.connections.times, random: () => 0 };
+    const service = new Service(WEB, { scheduler: 'rr', schedulerFlags: [], onePacket: false }, environment);
     this.servers = ['192.168.1.1', '192.168.1.2', '2001:db8:2::1', '2001:db8:2::2'].map(
-      (address, i) => new Server(i, { address: address as Address, port: 8080 }, NAT),
+      (address, i) => new Server(i + 1, service, { address: address as Address, port: 8080 }, NAT),
     );
-    this.connections = new Connections(memory, { k0: 1, k1: 2 }, this.servers, now | 0);
+    rows.push(...this.servers);
     this.connections.timeouts = { tcp: 90, tcpFin: 0, udp: 20 };
   }
 
   open(client: number, packet: Packet, random: Random): void {
     const server = this.servers[(packet.headers.family === 4 ? 0 : 2) + random.below(2)];
     packet.setFlags(SYN);
-    const id = this.connections.open(packet.view, packet.headers, server);
+    const id = this.connections.open(packet.request, packet.kind, packet.ports, server, server.port, 0);
     if (id === 0) {
       assert.equal(this.live.size, MAXIMUM);
       return;
@@ -93,7 +115,7 @@ class Pair {
   send(client: number, packet: Packet, direction: number, flags: number): void {
     const live = this.#of(client);
     packet.setFlags(flags);
-    this.connections.advance(live.id, direction, packet.view, packet.headers, this.now | 0);
+    this.connections.advance(live.id, direction, live.server, packet.view, packet.headers, this.now | 0);
     let ticks = UDP_TICKS;
     if (packet.isTcp) {
       if (flags === ACK && live.state === TCP_SYN_RECV) live.state = TCP_ESTABLISHED;
@@ -146,7 +168,7 @@ class Pair {
     for (const server of this.servers) {
       const states = [...this.live.entries()].filter(([, live]) => live.server === server);
       const active = states.filter(([client, { state }]) => client % 2 === 0 && state !== TCP_CLOSE).length;
-      assert.deepEqual([server.active, server.inactive], [active, states.length - active]);
+      assert.deepEqual([server.active, server.total], [active, states.length]);
     }
     const counted = this.servers.reduce((sum, { counters }) => sum + counters[CONNECTIONS], 0);
     assert.equal(counted, this.opened);
@@ -232,7 +254,7 @@ test('a closed connection is over for a SYN, an open one and a UDP one are not',
   const [tcpPacket, udpPacket] = [new Packet(2), new Packet(3)];
   pair.open(2, tcpPacket, random);
   pair.open(3, udpPacket, random);
-  const isOver = (client: number): boolean => pair.connections.isOver(pair.live.get(client)?.id ?? 0);
+  const isOver = (client: number): boolean => pair.connections.isOver(pair.live.get(client)?.id ?? 0, 1);
   assert.deepEqual([isOver(2), isOver(3)], [false, false]);
   pair.send(2, tcpPacket, REPLY, RST);
   assert.deepEqual([isOver(2), isOver(3)], [true, false]);
@@ -243,17 +265,17 @@ test('a connection with FIN from both sides is over', () => {
   const pair = new Pair(0);
   const packet = new Packet(2);
   pair.open(2, packet, random);
-  const { id } = pair.live.get(2) as Live;
+  const { id, server } = pair.live.get(2) as Live;
   for (const [direction, flags] of [
     [REQUEST, ACK],
     [REQUEST, FIN | ACK],
     [REPLY, FIN | ACK],
   ]) {
-    assert.equal(pair.connections.isOver(id), false);
+    assert.equal(pair.connections.isOver(id, 1), false);
     packet.setFlags(flags);
-    pair.connections.advance(id, direction, packet.view, packet.headers, 0);
+    pair.connections.advance(id, direction, server, packet.view, packet.headers, 0);
   }
-  assert.equal(pair.connections.isOver(id), true);
+  assert.equal(pair.connections.isOver(id, 1), true);
 });
 
 test('timeouts that are 0 stay, others are taken', () => {

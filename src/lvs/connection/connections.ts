@@ -1,28 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-// Life of connections: made for a server, moved from state to state by packets, counted on their server, ended by their
-// timer. The only writer of records; the director asks it, nobody else does.
+// Life of connections and persistence templates: made for a server, moved from state to state by packets, counted on
+// their server, ended by their timer (net/netfilter/ipvs/ip_vs_conn.c). The only writer of records; the director asks
+// it, nobody else does.
 // hot path
 
-import { IPPROTO_TCP, IPPROTO_UDP, IPV4_DST, IPV4_SRC } from '../../packet/ipv4.ts';
-import { IPV6_DST, IPV6_SRC } from '../../packet/ipv6.ts';
+import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../packet/ipv4.ts';
 import type { Headers } from '../../packet/parse.ts';
-import { TCP_FLAGS } from '../../packet/tcp.ts';
+import { TCP_ACK_FLAG, TCP_FLAGS, TCP_SYN } from '../../packet/tcp.ts';
 import type { Timeouts } from '../model.ts';
+import type { SchedulingRequest } from '../schedule/scheduler.ts';
 import type { Server } from '../service/server.ts';
 import { CONNECTIONS } from '../service/traffic.ts';
 import {
+  CHILDREN,
   CLIENT,
   CLIENT_6,
+  CONN_F_CONTROLLED,
   CONN_F_REPLY_KEY,
+  CONN_F_TIMED,
+  CONTROL,
   type ConnectionMemory,
   DESTINATION,
   DESTINATION_6,
   EXPIRES,
   FLAGS,
   IN_PACKETS,
+  IP_VS_CONN_F_BYPASS,
+  IP_VS_CONN_F_DROUTE,
   IP_VS_CONN_F_INACTIVE,
   IP_VS_CONN_F_MASQ,
+  IP_VS_CONN_F_NOOUTPUT,
+  IP_VS_CONN_F_ONE_PACKET,
+  IP_VS_CONN_F_TEMPLATE,
   KIND,
+  KIND_ENGINE,
+  KIND_TEMPLATE,
   LOCAL,
   LOCAL_6,
   PORTS_REPLY,
@@ -31,35 +43,64 @@ import {
   REQUEST,
   SERVER,
   STATE,
+  TEMPLATE_ASSURED,
   TICKS_PER_SECOND,
   TIMEOUT,
   VIRTUAL,
   VIRTUAL_6,
 } from './layout.ts';
+import {
+  isActiveSctpState,
+  nextSctpState,
+  SCTP_CLOSED,
+  SCTP_ESTABLISHED,
+  SCTP_INIT,
+  SCTP_INIT1,
+  sctpEvent,
+} from './sctp-state.ts';
+import { StateTimes } from './state-times.ts';
 import { ConnectionTable, type HashSeed } from './table.ts';
 import {
-  defaultTcpTimeouts,
   isActiveTcpState,
   nextTcpState,
+  SECURE_INPUT,
   TCP_CLOSE,
   TCP_ESTABLISHED,
   TCP_FIN_WAIT,
   TCP_INPUT,
+  TCP_INPUT_ONLY,
   TCP_OUTPUT,
+  TCP_SYN_RECV,
+  TCP_SYNACK,
   TCP_TIME_WAIT,
 } from './tcp-state.ts';
 import { TimerWheel } from './timer-wheel.ts';
 
-const UDP_TIMEOUT = 300 * TICKS_PER_SECOND;
+/** How long a template that still has connections is put off, and lives from then on. */
+const POSTPONED = 60 * TICKS_PER_SECOND;
+/** Port of a template that is not valid any more. */
+const INVALID_PORT = 0xffff;
+/** An entry that was idle for less is not dropped under pressure. */
+const IDLE_BEFORE_DROP = 60 * TICKS_PER_SECOND;
+/** Share of a new measurement in the smoothed response time. */
+const RESPONSE_SHARE = 1 / 8;
 
 export class Connections {
   readonly table: ConnectionTable;
   readonly records: Int32Array;
-  /** Rows of servers by index; the director's own list. */
+  /** The director's own times, where a service has none. */
+  readonly times: StateTimes = new StateTimes();
+  /** The tables of secure_tcp are in force. */
+  isSecure = false;
+  /** Microseconds of a clock that only goes forward, wrapping; set by whoever has one, for response times. */
+  microseconds = 0;
+  /** Told of templates that end while a persistence engine still knows them. */
+  onEngineTemplateEnd: (id: number) => void = () => {};
+  /** Rows of servers by index; the director's own list. Row 0 is none. */
   readonly #servers: readonly (Server | undefined)[];
   readonly #wheel: TimerWheel;
-  readonly #tcpTimeouts: Int32Array = defaultTcpTimeouts();
-  #udpTimeout = UDP_TIMEOUT;
+  /** By packets seen: how many more entries are spared (todrop_entry). */
+  readonly #dropCounters: Int8Array = new Int8Array(9);
 
   constructor(memory: ConnectionMemory, seed: HashSeed, servers: readonly (Server | undefined)[], now: number) {
     this.table = new ConnectionTable(memory, seed);
@@ -69,100 +110,237 @@ export class Connections {
   }
 
   get timeouts(): Timeouts {
-    return {
-      tcp: this.#tcpTimeouts[TCP_ESTABLISHED] / TICKS_PER_SECOND,
-      tcpFin: this.#tcpTimeouts[TCP_FIN_WAIT] / TICKS_PER_SECOND,
-      udp: this.#udpTimeout / TICKS_PER_SECOND,
-    };
+    return this.times.timeouts;
   }
 
   /** Changes what is not 0, in seconds; connections follow with their next packet. */
   set timeouts(timeouts: Timeouts) {
-    if (timeouts.tcp > 0) this.#tcpTimeouts[TCP_ESTABLISHED] = timeouts.tcp * TICKS_PER_SECOND;
-    if (timeouts.tcpFin > 0) this.#tcpTimeouts[TCP_FIN_WAIT] = timeouts.tcpFin * TICKS_PER_SECOND;
-    if (timeouts.udp > 0) this.#udpTimeout = timeouts.udp * TICKS_PER_SECOND;
+    this.times.timeouts = timeouts;
+  }
+
+  /** The server of a record, also one that is out of its service; undefined for one that has none (bypass). */
+  serverOf(id: number): Server | undefined {
+    return this.#servers[this.records[(id << RECORD_SHIFT) + SERVER]];
   }
 
   /**
-   * A new NAT connection of the request in `headers` to `server`, counted as inactive there until its state says
-   * otherwise. Its timer is armed by the packet's {@link advance}, which must follow. Returns the record, or 0.
+   * A new connection of the packet in `request` to `server` at `port`, counted as inactive there until its state says
+   * otherwise; without a server it goes where it is addressed to (bypass). Its timer is armed by the packet's
+   * {@link advance}, which must follow. A one-packet connection is found by nobody; {@link release} it. Returns the
+   * record, or 0.
    */
-  open(view: DataView, headers: Headers, server: Server): number {
+  open(
+    request: SchedulingRequest,
+    kind: number,
+    ports: number,
+    server: Server | undefined,
+    port: number,
+    flags: number,
+  ): number {
     const id = this.table.allocate();
     if (id === 0) return 0;
     const records = this.records;
     const base = id << RECORD_SHIFT;
-    const ports = view.getInt32(headers.transport);
-    records[base + KIND] = (headers.protocol << 8) | headers.family;
+    const isIpv4 = (kind & 0xff) === 4;
+    records[base + KIND] = kind;
     records[base + PORTS_REQUEST] = ports;
-    records[base + PORTS_REPLY] = (server.port << 16) | (ports >>> 16);
-    if (headers.family === 4) {
-      const client = view.getInt32(headers.ip + IPV4_SRC);
-      records[base + CLIENT] = client;
-      records[base + LOCAL] = client;
-      records[base + VIRTUAL] = view.getInt32(headers.ip + IPV4_DST);
-      records[base + DESTINATION] = server.words[0];
-    } else {
-      this.#writeIpv6(view, headers.ip, base, server);
+    records[base + PORTS_REPLY] = (port << 16) | (ports >>> 16);
+    records[base + CLIENT] = request.source[0];
+    records[base + LOCAL] = request.source[0];
+    records[base + VIRTUAL] = request.destination[0];
+    if (!isIpv4) {
+      for (let i = 0; i < 3; i++) {
+        records[base + CLIENT_6 + i] = request.source[1 + i];
+        records[base + LOCAL_6 + i] = request.source[1 + i];
+        records[base + VIRTUAL_6 + i] = request.destination[1 + i];
+      }
     }
-    records[base + FLAGS] = IP_VS_CONN_F_MASQ | IP_VS_CONN_F_INACTIVE | CONN_F_REPLY_KEY;
-    records[base + SERVER] = server.index;
-    server.inactive++;
-    server.counters[CONNECTIONS]++;
-    this.table.insert(id);
+    records[base + FLAGS] = flags;
+    if (server === undefined) {
+      records[base + FLAGS] |= IP_VS_CONN_F_BYPASS | IP_VS_CONN_F_NOOUTPUT;
+    } else {
+      this.#bind(base, server);
+      server.bind(false);
+      server.counters[CONNECTIONS]++;
+    }
+    if ((flags & IP_VS_CONN_F_ONE_PACKET) === 0) this.table.insert(id);
     return id;
   }
 
-  /** A packet of the connection passes: state, counts of the server, timer. */
-  advance(id: number, direction: number, view: DataView, headers: Headers, now: number): void {
+  /**
+   * A template of `server` for the masked `client` and a virtual address or mark; `kind` has KIND_TEMPLATE. It lives for
+   * `timeout` ticks from its {@link renew} on, which must follow.
+   */
+  openTemplate(
+    kind: number,
+    client: Int32Array,
+    virtual: Int32Array,
+    ports: number,
+    server: Server,
+    port: number,
+    timeout: number,
+    now: number,
+  ): number {
+    const id = this.table.allocate();
+    if (id === 0) return 0;
     const records = this.records;
     const base = id << RECORD_SHIFT;
+    records[base + KIND] = kind;
+    records[base + PORTS_REQUEST] = ports;
+    records[base + PORTS_REPLY] = port << 16;
+    records[base + CLIENT] = client[0];
+    records[base + VIRTUAL] = virtual[0];
+    if ((kind & 0xff) === 6) {
+      for (let i = 0; i < 3; i++) {
+        records[base + CLIENT_6 + i] = client[1 + i];
+        records[base + VIRTUAL_6 + i] = virtual[1 + i];
+      }
+    }
+    records[base + FLAGS] = IP_VS_CONN_F_TEMPLATE;
+    this.#bind(base, server);
+    records[base + FLAGS] &= ~CONN_F_REPLY_KEY;
+    server.persistent++;
+    this.table.insert(id);
+    records[base + TIMEOUT] = timeout;
+    records[base + EXPIRES] = (now + timeout) | 0;
+    this.#wheel.arm(id);
+    return id;
+  }
+
+  /** The template of that key, or 0. */
+  findTemplate(kind: number, client: Int32Array, virtual: Int32Array, ports: number): number {
+    return this.table.lookupWords(kind, client, virtual, ports) >> 1;
+  }
+
+  /** Hangs a connection on its template, which starts its life anew. */
+  control(id: number, template: number, now: number): void {
+    const records = this.records;
+    const base = id << RECORD_SHIFT;
+    records[base + CONTROL] = template;
+    records[base + FLAGS] |= CONN_F_CONTROLLED;
+    records[(template << RECORD_SHIFT) + CHILDREN]++;
+    this.#renew(template, now);
+  }
+
+  /** Takes a template out of use without ending it: its connections go on, no new one finds it. */
+  invalidate(template: number): void {
+    const base = template << RECORD_SHIFT;
+    if ((this.records[base + PORTS_REQUEST] & INVALID_PORT) === INVALID_PORT) return;
+    this.records[base + PORTS_REPLY] = INVALID_PORT << 16;
+    this.#endEngine(template);
+    this.table.rekey(template, this.records[base + KIND], INVALID_PORT);
+  }
+
+  /** A packet of the connection passes: state, counts of the server, timer. */
+  advance(
+    id: number,
+    direction: number,
+    server: Server | undefined,
+    view: DataView,
+    headers: Headers,
+    now: number,
+  ): void {
+    const records = this.records;
+    const base = id << RECORD_SHIFT;
+    const times = server === undefined ? this.times : server.service.times;
+    const flags = records[base + FLAGS];
     let timeout: number;
     if (headers.protocol === IPPROTO_TCP) {
       const state = records[base + STATE];
-      const table = direction === REQUEST ? TCP_INPUT : TCP_OUTPUT;
-      const next = nextTcpState(table, view.getUint8(headers.transport + TCP_FLAGS), state);
+      const bits = view.getUint8(headers.transport + TCP_FLAGS);
+      let table = TCP_OUTPUT;
+      if (direction === REQUEST) table = (flags & IP_VS_CONN_F_NOOUTPUT) === 0 ? TCP_INPUT : TCP_INPUT_ONLY;
+      if (this.isSecure) table += SECURE_INPUT;
+      const next = nextTcpState(table, bits, state);
+      if ((flags & CONN_F_TIMED) !== 0 && (bits & (TCP_SYN | TCP_ACK_FLAG)) === (TCP_SYN | TCP_ACK_FLAG)) {
+        this.#measure(base, direction, server);
+      }
       if (next !== state) {
         records[base + STATE] = next;
-        this.#count(base, isActiveTcpState(next));
+        this.#count(base, server, isActiveTcpState(next));
+        if (next === TCP_ESTABLISHED) this.#assure(base);
       }
-      timeout = this.#tcpTimeouts[next];
+      timeout = times.tcp[next];
+    } else if (headers.protocol === IPPROTO_UDP) {
+      if (direction !== REQUEST && (flags & CONN_F_CONTROLLED) !== 0) this.#assure(base);
+      timeout = times.udp;
     } else {
-      timeout = this.#udpTimeout;
+      timeout = this.#advanceSctp(base, direction, server, view, headers, times);
     }
     if (direction === REQUEST) records[base + IN_PACKETS] = (records[base + IN_PACKETS] + 1) | 0;
     records[base + EXPIRES] = (now + timeout) | 0;
     const before = records[base + TIMEOUT];
     if (timeout !== before) {
       records[base + TIMEOUT] = timeout;
+      if ((flags & IP_VS_CONN_F_ONE_PACKET) !== 0) return;
       // Only a timer that became shorter has to move now; a longer one is found out when its slot comes up.
       if (before === 0) this.#wheel.arm(id);
       else if (timeout < before) this.#wheel.rearm(id);
     }
   }
 
-  /** Whether a SYN on this connection means a new one (conn_reuse_mode 1): the old one is as good as over. */
-  isOver(id: number): boolean {
+  /** Whether the first packet of a connection on this one means a new one, under conn_reuse_mode `mode`. */
+  isOver(id: number, mode: number): boolean {
+    const records = this.records;
     const base = id << RECORD_SHIFT;
-    const state = this.records[base + STATE];
-    return this.records[base + KIND] >>> 8 === IPPROTO_TCP && (state === TCP_TIME_WAIT || state === TCP_CLOSE);
+    const flags = records[base + FLAGS];
+    if (mode === 0 || (flags & CONN_F_CONTROLLED) !== 0) return false;
+    const state = records[base + STATE];
+    if (protocolOf(records[base + KIND]) === IPPROTO_SCTP) return state === SCTP_CLOSED;
+    if (state === TCP_TIME_WAIT || state === TCP_CLOSE) return true;
+    return (mode & 2) !== 0 && state === TCP_FIN_WAIT && (flags & IP_VS_CONN_F_NOOUTPUT) !== 0;
   }
 
-  /** Ends a connection at once. */
+  /** Whether a connection is on its way to its end, whatever took it there. */
+  isClosing(id: number): boolean {
+    const records = this.records;
+    const base = id << RECORD_SHIFT;
+    const state = records[base + STATE];
+    if (protocolOf(records[base + KIND]) === IPPROTO_SCTP) return !isActiveSctpState(state) && state > SCTP_ESTABLISHED;
+    return !isActiveTcpState(state);
+  }
+
+  /** Starts the clock for the answer to the connection's first packet. */
+  time(id: number): void {
+    const base = id << RECORD_SHIFT;
+    this.records[base + FLAGS] |= CONN_F_TIMED;
+    this.records[base + CHILDREN] = this.microseconds | 0;
+  }
+
+  /** Ends a connection at once; an unproven template whose last connection it was stays. */
   close(id: number): void {
     this.#wheel.disarm(id);
-    this.#forget(id);
+    this.#forget(id, false);
   }
 
-  /** Ends connections whose time has come, at most `budget` of them and as many moved timers; returns how many. */
+  /** Ends a connection by force: an unproven template whose last connection it was goes with it. */
+  drop(id: number): void {
+    this.#wheel.disarm(id);
+    this.#forget(id, true);
+  }
+
+  /** Ends a one-packet connection. */
+  release(id: number): void {
+    const base = id << RECORD_SHIFT;
+    if ((this.records[base + FLAGS] & CONN_F_CONTROLLED) !== 0) {
+      const template = this.records[base + CONTROL] << RECORD_SHIFT;
+      this.records[template + CHILDREN]--;
+      this.records[template + IN_PACKETS] = (this.records[template + IN_PACKETS] + 1) | 0;
+    }
+    this.serverOf(id)?.unbind(false);
+    this.table.discard(id);
+  }
+
+  /** Ends what has run out, at most `budget` of it and as many moved timers; returns how many. */
   expire(now: number, budget: number): number {
     let ended = 0;
     this.#wheel.movesLeft = budget;
     while (ended < budget) {
       const id = this.#wheel.due(now);
       if (id === 0) break;
-      this.#forget(id);
       ended++;
+      if (this.hasChildren(id)) this.#postpone(id, now);
+      else this.#forget(id, false);
     }
     return ended;
   }
@@ -178,52 +356,162 @@ export class Connections {
     return Math.max(0, Math.floor(ticks / TICKS_PER_SECOND));
   }
 
-  #forget(id: number): void {
+  /** Whether drop_entry may end this entry (ip_vs_random_dropentry). */
+  mayDrop(id: number, now: number): boolean {
+    const records = this.records;
     const base = id << RECORD_SHIFT;
-    const server = this.#servers[this.records[base + SERVER]];
-    if (server !== undefined) {
-      if ((this.records[base + FLAGS] & IP_VS_CONN_F_INACTIVE) !== 0) server.inactive--;
-      else server.active--;
+    if (this.hasChildren(id)) return false;
+    const state = records[base + STATE];
+    if ((records[base + FLAGS] & IP_VS_CONN_F_TEMPLATE) !== 0) {
+      if (this.serverOf(id)?.service.onePacket === true) return this.#isIdle(base, now);
+      return (state & TEMPLATE_ASSURED) === 0;
+    }
+    switch (protocolOf(records[base + KIND])) {
+      case IPPROTO_TCP:
+        if (state === TCP_SYN_RECV || state === TCP_SYNACK) return true;
+        return state === TCP_ESTABLISHED && this.#isIdle(base, now);
+      case IPPROTO_SCTP:
+        if (state === SCTP_INIT1 || state === SCTP_INIT) return true;
+        return state === SCTP_ESTABLISHED && this.#isIdle(base, now);
+      default:
+        return this.#isIdle(base, now);
+    }
+  }
+
+  /** Whether an entry is idle and has seen 1 … 8 packets, of which each i-th with i packets is meant (todrop_entry). */
+  #isIdle(base: number, now: number): boolean {
+    const records = this.records;
+    const idle = (now + records[base + TIMEOUT] - records[base + EXPIRES]) | 0;
+    if (idle < IDLE_BEFORE_DROP) return false;
+    const packets = records[base + IN_PACKETS];
+    if (packets < 1 || packets > 8) return false;
+    if (--this.#dropCounters[packets] > 0) return false;
+    this.#dropCounters[packets] = packets;
+    return true;
+  }
+
+  /** Writes what a record takes from its server. */
+  #bind(base: number, server: Server): void {
+    const records = this.records;
+    const isNat = server.options.method !== 'dr';
+    records[base + FLAGS] |= isNat
+      ? IP_VS_CONN_F_MASQ | IP_VS_CONN_F_INACTIVE
+      : IP_VS_CONN_F_DROUTE | IP_VS_CONN_F_INACTIVE | IP_VS_CONN_F_NOOUTPUT;
+    if (isNat && (records[base + FLAGS] & IP_VS_CONN_F_ONE_PACKET) === 0) records[base + FLAGS] |= CONN_F_REPLY_KEY;
+    records[base + SERVER] = server.index;
+    records[base + DESTINATION] = server.words[0];
+    for (let i = 0; i < 3; i++) records[base + DESTINATION_6 + i] = server.words[1 + i];
+  }
+
+  #advanceSctp(
+    base: number,
+    direction: number,
+    server: Server | undefined,
+    view: DataView,
+    headers: Headers,
+    times: StateTimes,
+  ): number {
+    const records = this.records;
+    let table = TCP_OUTPUT;
+    if (direction === REQUEST)
+      table = (records[base + FLAGS] & IP_VS_CONN_F_NOOUTPUT) === 0 ? TCP_INPUT : TCP_INPUT_ONLY;
+    const state = records[base + STATE];
+    const event = sctpEvent(view, headers.transport, headers.end);
+    // Without a chunk there is no event: the timer goes on with what it had, 3 s at first.
+    if (event < 0) return records[base + TIMEOUT] !== 0 ? records[base + TIMEOUT] : 3 * TICKS_PER_SECOND;
+    const next = nextSctpState(table, event, state);
+    if (next !== state) {
+      records[base + STATE] = next;
+      this.#count(base, server, isActiveSctpState(next));
+      if (next === SCTP_ESTABLISHED) this.#assure(base);
+    }
+    return times.sctp[next];
+  }
+
+  #measure(base: number, direction: number, server: Server | undefined): void {
+    if (direction === REQUEST || server === undefined) return;
+    const records = this.records;
+    const elapsed = (this.microseconds - records[base + CHILDREN]) | 0;
+    records[base + FLAGS] &= ~CONN_F_TIMED;
+    records[base + CHILDREN] = 0;
+    if (elapsed < 0) return;
+    server.responseTime =
+      server.responseTime === 0 ? elapsed + 1 : server.responseTime + (elapsed - server.responseTime) * RESPONSE_SHARE;
+  }
+
+  /** The connection has proved real: its template outlives it. */
+  #assure(base: number): void {
+    if ((this.records[base + FLAGS] & CONN_F_CONTROLLED) === 0) return;
+    this.records[(this.records[base + CONTROL] << RECORD_SHIFT) + STATE] |= TEMPLATE_ASSURED;
+  }
+
+  /** Whether other connections hang on this entry. */
+  hasChildren(id: number): boolean {
+    const base = id << RECORD_SHIFT;
+    return this.records[base + CHILDREN] !== 0 && (this.records[base + FLAGS] & CONN_F_TIMED) === 0;
+  }
+
+  #postpone(id: number, now: number): void {
+    const base = id << RECORD_SHIFT;
+    this.records[base + TIMEOUT] = POSTPONED;
+    this.records[base + EXPIRES] = (now + POSTPONED) | 0;
+    this.#wheel.arm(id);
+  }
+
+  #renew(id: number, now: number): void {
+    const base = id << RECORD_SHIFT;
+    this.records[base + EXPIRES] = (now + this.records[base + TIMEOUT]) | 0;
+    this.#wheel.rearm(id);
+  }
+
+  /** Ends a disarmed entry. `isForced` takes an unproven template along whose last connection this was. */
+  #forget(id: number, isForced: boolean): void {
+    const records = this.records;
+    const base = id << RECORD_SHIFT;
+    const flags = records[base + FLAGS];
+    const server = this.#servers[records[base + SERVER]];
+    const template = (flags & CONN_F_CONTROLLED) !== 0 ? records[base + CONTROL] : 0;
+    if ((flags & IP_VS_CONN_F_TEMPLATE) !== 0) {
+      if (server !== undefined) server.persistent--;
+      this.#endEngine(id);
+    } else {
+      server?.unbind((flags & IP_VS_CONN_F_INACTIVE) === 0);
     }
     this.table.remove(id);
+    if (template === 0) return;
+    const above = template << RECORD_SHIFT;
+    records[above + CHILDREN]--;
+    if (isForced && records[above + CHILDREN] === 0 && (records[above + STATE] & TEMPLATE_ASSURED) === 0) {
+      this.drop(template);
+    }
+  }
+
+  #endEngine(template: number): void {
+    const base = template << RECORD_SHIFT;
+    if ((this.records[base + KIND] & KIND_ENGINE) !== 0) this.onEngineTemplateEnd(template);
   }
 
   /** Moves the connection between its server's active and inactive ones, §"counting" of ip_vs_proto_tcp.c. */
-  #count(base: number, isActive: boolean): void {
+  #count(base: number, server: Server | undefined, isActive: boolean): void {
     const flags = this.records[base + FLAGS];
     const wasActive = (flags & IP_VS_CONN_F_INACTIVE) === 0;
-    if (isActive === wasActive) return;
+    if (isActive === wasActive || server === undefined) return;
     this.records[base + FLAGS] = flags ^ IP_VS_CONN_F_INACTIVE;
-    const server = this.#servers[this.records[base + SERVER]];
-    if (server === undefined) return;
-    if (isActive) {
-      server.active++;
-      server.inactive--;
-    } else {
-      server.active--;
-      server.inactive++;
-    }
+    server.active += isActive ? 1 : -1;
   }
+}
 
-  #writeIpv6(view: DataView, ip: number, base: number, server: Server): void {
-    const records = this.records;
-    records[base + CLIENT] = view.getInt32(ip + IPV6_SRC);
-    records[base + LOCAL] = records[base + CLIENT];
-    records[base + VIRTUAL] = view.getInt32(ip + IPV6_DST);
-    records[base + DESTINATION] = server.words[0];
-    for (let i = 0; i < 3; i++) {
-      const client = view.getInt32(ip + IPV6_SRC + 4 + (i << 2));
-      records[base + CLIENT_6 + i] = client;
-      records[base + LOCAL_6 + i] = client;
-      records[base + VIRTUAL_6 + i] = view.getInt32(ip + IPV6_DST + 4 + (i << 2));
-    }
-    records[base + DESTINATION_6] = server.words[1];
-    records[base + DESTINATION_6 + 1] = server.words[2];
-    records[base + DESTINATION_6 + 2] = server.words[3];
-  }
+/** Protocol number of a record's KIND. */
+export function protocolOf(kind: number): number {
+  return (kind >>> 8) & 0xff;
+}
+
+/** Whether a record's KIND is a template's. */
+export function isTemplate(kind: number): boolean {
+  return (kind & KIND_TEMPLATE) !== 0;
 }
 
 /** Whether connections of a protocol number are tracked. */
 export function isTracked(protocol: number): boolean {
-  return protocol === IPPROTO_TCP || protocol === IPPROTO_UDP;
+  return protocol === IPPROTO_TCP || protocol === IPPROTO_UDP || protocol === IPPROTO_SCTP;
 }

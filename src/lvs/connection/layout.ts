@@ -14,10 +14,13 @@
 //   3 client port, virtual port    11 state                 25 … 27 local address
 //   4 destination port, local port 12 server                28 next in timer slot
 //   5 client address               13 packets in            29 previous in timer slot
-//   6 virtual address              14 timeout, ticks        30 (free)
-//   7 destination address          15 egress of replies     31 (free)
+//   6 virtual address              14 timeout, ticks        30 controlling template
+//   7 destination address          15 egress of replies     31 controlled connections
 //
-// Word 15 is the data plane's own: how replies of this connection leave. The local address and port are what the server sees as its peer: the client's own with NAT.
+// Word 15 is the data plane's own: how replies of this connection leave. The local address and port are what the server
+// sees as its peer: the client's own with NAT. A persistence template is a record whose protocol word has KIND_TEMPLATE;
+// its client address is masked, its client port 0, its state TEMPLATE_ASSURED or 0, its words 30 and 31 say which
+// connections hang on it. Word 31 of a connection with CONN_F_TIMED is instead when it was opened, in µs.
 
 export const RECORD_WORDS = 32;
 export const RECORD_SHIFT = 5;
@@ -45,15 +48,38 @@ export const LOCAL_6 = 25;
 export const TIMER_NEXT = 28;
 export const TIMER_PREVIOUS = 29;
 
+export const CONTROL = 30;
+export const CHILDREN = 31;
+
+/** Bit of a template's KIND, so that no packet's key is ever a template's. */
+export const KIND_TEMPLATE = 0x10000;
+/** Bit of a template's KIND whose key is its persistence engine's data: no lookup by address finds it. */
+export const KIND_ENGINE = 0x20000;
+
+/** State of a template: a connection of it has proved real (IP_VS_CTPL_S_ASSURED). */
+export const TEMPLATE_ASSURED = 1;
+
 /** Directions of a connection: which of its two keys a packet matches. */
 export const REQUEST = 0;
 export const REPLY = 1;
 
 /** Connection flags, bits of the kernel's uapi (linux/ip_vs.h). */
+export const IP_VS_CONN_F_FWD_MASK = 0x0007;
 export const IP_VS_CONN_F_MASQ = 0x0000;
+export const IP_VS_CONN_F_DROUTE = 0x0003;
+export const IP_VS_CONN_F_BYPASS = 0x0004;
+/** Replies do not pass here: the INPUT-ONLY state table. */
+export const IP_VS_CONN_F_NOOUTPUT = 0x0080;
 export const IP_VS_CONN_F_INACTIVE = 0x0100;
+export const IP_VS_CONN_F_TEMPLATE = 0x1000;
+/** Of one packet only: never found again. */
+export const IP_VS_CONN_F_ONE_PACKET = 0x2000;
 /** Local to this director (the kernel's bits end at 15): the connection is found by its reply key too. */
 export const CONN_F_REPLY_KEY = 0x10000;
+/** Local to this director: word 30 names a template. */
+export const CONN_F_CONTROLLED = 0x20000;
+/** Local to this director: the answer to its SYN is awaited, word 31 says since when. */
+export const CONN_F_TIMED = 0x40000;
 
 /** One tick is 10 ms: fine enough for every timeout, and 31 days (the longest) still fit 31 bits. */
 export const TICKS_PER_SECOND = 100;

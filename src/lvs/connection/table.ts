@@ -120,6 +120,26 @@ export class ConnectionTable {
     const key = this.#key;
     key[0] = ports;
     for (let i = 0; i < 8; i++) key[1 + i] = view.getInt32(source + (i << 2));
+    return this.#lookupIpv6(kind);
+  }
+
+  /** As the lookups above for a key that is no packet's own, a template's. Addresses are four words each. */
+  lookupWords(kind: number, source: Int32Array, destination: Int32Array, ports: number): number {
+    if ((kind & 0xff) === 4) {
+      const hash = this.hashIpv4(kind, source[0], destination[0], ports);
+      return this.lookupIpv4(kind, source[0], destination[0], ports, hash);
+    }
+    const key = this.#key;
+    key[0] = ports;
+    for (let i = 0; i < 4; i++) {
+      key[1 + i] = source[i];
+      key[5 + i] = destination[i];
+    }
+    return this.#lookupIpv6(kind);
+  }
+
+  #lookupIpv6(kind: number): number {
+    const key = this.#key;
     let entry = this.#buckets[this.#bucketOf(hashWords(this.#k0, this.#k1 ^ kind, key, KEY_WORDS))];
     while (entry !== 0) {
       const base = (entry >> 1) << RECORD_SHIFT;
@@ -146,6 +166,35 @@ export class ConnectionTable {
   /** Entry at the head of the chain for a hash, 0 for an empty one. */
   head(hash: number): number {
     return this.#buckets[this.#bucketOf(hash)];
+  }
+
+  /** Whether {@link allocate} would fail. */
+  get isFull(): boolean {
+    return this.#free === 0 && this.#used === this.maxConnections;
+  }
+
+  /**
+   * Writes the ids of the records whose request key lies in `bucket` (0 … {@link bucketCount} - 1) to `ids`, as many as
+   * fit, and returns how many.
+   */
+  collect(bucket: number, ids: Int32Array): number {
+    const records = this.records;
+    let count = 0;
+    let entry = this.#buckets[bucket];
+    while (entry !== 0 && count < ids.length) {
+      if ((entry & 1) === REQUEST) ids[count++] = entry >> 1;
+      entry = records[((entry >> 1) << RECORD_SHIFT) + (entry & 1)];
+    }
+    return count;
+  }
+
+  /** Gives the inserted record another request key. */
+  rekey(id: number, kind: number, ports: number): void {
+    const base = id << RECORD_SHIFT;
+    this.#unlink(id, REQUEST);
+    this.records[base + KIND] = kind;
+    this.records[base + PORTS_REQUEST] = ports;
+    this.#link(id, REQUEST);
   }
 
   /** A zeroed record, or 0 when the table is full. It is found by nobody until {@link insert}. */
@@ -177,10 +226,16 @@ export class ConnectionTable {
     this.#unlink(id, REQUEST);
     if ((this.records[base + FLAGS] & CONN_F_REPLY_KEY) !== 0) this.#unlink(id, REPLY);
     this.count--;
+    this.discard(id);
+    if (this.#entries < this.#size >> 2 && this.#size > MIN_BUCKETS) this.#merge();
+  }
+
+  /** Frees an allocated record that was never inserted. */
+  discard(id: number): void {
+    const base = id << RECORD_SHIFT;
     this.records[base + KIND] = 0;
     this.records[base + NEXT_REQUEST] = this.#free;
     this.#free = id;
-    if (this.#entries < this.#size >> 2 && this.#size > MIN_BUCKETS) this.#merge();
   }
 
   #matchesIpv6(base: number, kind: number, ports: number, a: number, a6: number, b: number, b6: number): boolean {

@@ -36,6 +36,8 @@ export const TCP_STATE_NAMES: readonly string[] = [
 export const TCP_INPUT = 0;
 export const TCP_OUTPUT = 1;
 export const TCP_INPUT_ONLY = 2;
+/** From here on the same three under secure_tcp, which believes in a connection only when its server does. */
+export const SECURE_INPUT = 3;
 
 const STATES = 11;
 const EVENTS = 4;
@@ -55,6 +57,21 @@ const TRANSITIONS = `
     CL CL SS CL CL TW CL CL CL CL CL
   input-only
     SR ES ES SR SR SR SR SR SR SR SR
+    CL FW SS TW FW TW CL CW LA LI TW
+    ES ES SS ES FW TW CL CW CL LI ES
+    CL CL CL SR CL CL CL CL LA LI CL
+  secure input
+    SR ES ES SR SR SR SR SR SR SR SA
+    CL CW SS TW TW TW CL CW LA LI SA
+    ES ES SS SR FW TW CL CW CL LI SA
+    CL CL CL SR CL CL CL CL LA LI CL
+  secure output
+    SS ES SS SA SS SS SS SS SS LI SA
+    TW FW SS TW FW TW CL TW LA LI TW
+    ES ES SS ES FW TW CL CW LA ES ES
+    CL CL SS CL CL TW CL CL CL CL CL
+  secure input-only
+    SA ES ES SR SA SA SA SA SA SA SA
     CL FW SS TW FW TW CL CW LA LI TW
     ES ES SS ES FW TW CL CW CL LI ES
     CL CL CL SR CL CL CL CL LA LI CL

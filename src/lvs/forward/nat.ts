@@ -4,9 +4,19 @@
 // hot path
 
 import { applyDifference, difference16, difference32, fold, sumBytes } from '../../packet/checksum.ts';
-import { IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECKSUM, IPV4_DST, IPV4_SRC, IPV4_TTL } from '../../packet/ipv4.ts';
+import { crc32c } from '../../packet/crc32c.ts';
+import {
+  IPPROTO_SCTP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  IPV4_CHECKSUM,
+  IPV4_DST,
+  IPV4_SRC,
+  IPV4_TTL,
+} from '../../packet/ipv4.ts';
 import { IPV6_DST, IPV6_HOPS, IPV6_SRC } from '../../packet/ipv6.ts';
 import type { Headers } from '../../packet/parse.ts';
+import { SCTP_CHECKSUM } from '../../packet/sctp.ts';
 import { TCP_CHECKSUM } from '../../packet/tcp.ts';
 import { UDP_CHECKSUM } from '../../packet/udp.ts';
 
@@ -57,6 +67,10 @@ export function rewriteIpv6(
 function rewritePort(view: DataView, headers: Headers, end: number, port: number, addressDifference: number): void {
   const transport = headers.transport;
   const at = transport + end;
+  if (headers.protocol === IPPROTO_SCTP) {
+    rewriteSctpPort(view, headers, at, port);
+    return;
+  }
   const difference = addressDifference + difference16(view.getUint16(at), port);
   view.setUint16(at, port);
   if (headers.protocol === IPPROTO_TCP) {
@@ -68,6 +82,15 @@ function rewritePort(view: DataView, headers: Headers, end: number, port: number
   const old = view.getUint16(field);
   const mended = old === 0 ? udpChecksum(view, headers) : applyDifference(old, difference);
   view.setUint16(field, mended === 0 ? 0xffff : mended);
+}
+
+/** SCTP's checksum covers no addresses, and is made anew only when the port changes, as in the kernel. */
+function rewriteSctpPort(view: DataView, headers: Headers, at: number, port: number): void {
+  if (view.getUint16(at) === port) return;
+  view.setUint16(at, port);
+  const field = headers.transport + SCTP_CHECKSUM;
+  view.setInt32(field, 0);
+  view.setInt32(field, crc32c(view, headers.transport, headers.end - headers.transport), true);
 }
 
 /** Checksum of a UDP datagram that came without one: IPVS computes it, so that what it forwards is always covered. */

@@ -2,7 +2,7 @@
 // rr, as net/netfilter/ipvs/ip_vs_rr.c: the next server after the last one that may take a connection, in turn.
 
 import type { Server } from '../service/server.ts';
-import type { Scheduler } from './scheduler.ts';
+import type { ScheduledService, Scheduler } from './scheduler.ts';
 
 export class RoundRobin implements Scheduler {
   readonly name = 'rr';
@@ -10,8 +10,8 @@ export class RoundRobin implements Scheduler {
   /** Index of the server picked last; -1 is the head of the list. */
   #cursor = -1;
 
-  constructor(servers: readonly Server[]) {
-    this.#servers = servers;
+  constructor(service: ScheduledService) {
+    this.#servers = service.servers;
   }
 
   pick(): Server | undefined {

@@ -4,7 +4,7 @@
 // that servers added one by one start in mid-cycle.
 
 import type { Server } from '../service/server.ts';
-import type { Scheduler } from './scheduler.ts';
+import type { ScheduledService, Scheduler } from './scheduler.ts';
 
 /** Position before the first server. */
 const HEAD = -1;
@@ -20,8 +20,8 @@ export class WeightedRoundRobin implements Scheduler {
   #step = 1;
   #maxWeight = 0;
 
-  constructor(servers: readonly Server[]) {
-    this.#servers = servers;
+  constructor(service: ScheduledService) {
+    this.#servers = service.servers;
     this.#measure();
     this.#currentWeight = this.#maxWeight;
   }
@@ -34,6 +34,7 @@ export class WeightedRoundRobin implements Scheduler {
     let stop = NOWHERE;
     let lastPass = false;
     let restarted = false;
+    let heaviest = -1;
     for (;;) {
       for (at++; at < servers.length; at++) {
         const server = servers[at];
@@ -48,6 +49,8 @@ export class WeightedRoundRobin implements Scheduler {
       }
       at = HEAD;
       this.#currentWeight -= this.#step;
+      if (heaviest === -1) heaviest = this.#heaviestAble();
+      this.#currentWeight -= this.#idleRounds(heaviest) * this.#step;
       if (this.#currentWeight <= 0) {
         this.#currentWeight = this.#maxWeight;
         if (lastPass || last === HEAD) {
@@ -73,6 +76,21 @@ export class WeightedRoundRobin implements Scheduler {
     this.#changed();
   }
 
+  /**
+   * Rounds from now on in which nobody weighs enough and that are not the last of a cycle, where the walk may stop: the
+   * kernel walks them too, in vain, which with weights of two thousand million takes it that long.
+   */
+  #idleRounds(heaviest: number): number {
+    const ahead = this.#currentWeight - Math.max(heaviest, this.#step);
+    return ahead <= 0 ? 0 : Math.ceil(ahead / this.#step);
+  }
+
+  #heaviestAble(): number {
+    let heaviest = 0;
+    for (const { overloaded, weight } of this.#servers) if (!overloaded && weight > heaviest) heaviest = weight;
+    return heaviest;
+  }
+
   #changed(): void {
     this.#position = HEAD;
     this.#measure();
@@ -96,7 +114,8 @@ export class WeightedRoundRobin implements Scheduler {
   }
 }
 
-function greatestCommonDivisor(a: number, b: number): number {
+/** 0 divides by everything. */
+export function greatestCommonDivisor(a: number, b: number): number {
   let [x, y] = [a, b];
   while (y !== 0) [x, y] = [y, x % y];
   return x;

@@ -1,43 +1,105 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real server of one virtual service, as the director keeps it. Its identity stays one object for as long as
-// connections refer to it, also after it was taken out of the service, so that they find it again when it comes back.
+// connections refer to it and two minutes more, also after it was taken out of the service, so that they find it again
+// when it comes back.
 
 import { type AddressWords, addressWords } from '../../packet/address.ts';
 import type { ServerKey, ServerOptions, ServerSnapshot } from '../model.ts';
+import type { Service } from './service.ts';
 import { newCounters, Traffic } from './traffic.ts';
 
 export class Server {
-  /** Row in the director's list of servers; connection records hold it. */
+  /** Row in the director's list of servers, from 1; connection records hold it. */
   readonly index: number;
   readonly key: ServerKey;
   readonly words: AddressWords;
+  /** 0: connections keep their destination port. */
   readonly port: number;
+  /** The service that it is in, or was in last. */
+  service: Service;
   options: ServerOptions;
+  /** What schedulers go by: the configured weight, or less while the server starts slowly. */
+  weight: number;
+  /** The last weight other than 0; 0 when there was none. */
+  lastWeight: number;
   /** In its service now; packets of connections to a server that is not are dropped. */
   available = true;
   /** At its upper threshold; schedulers pass it by. */
   overloaded = false;
+  /** Connections in an active state. */
   active = 0;
-  inactive = 0;
+  /** All connections, templates not among them. */
+  total = 0;
+  /** Persistence templates. */
+  persistent = 0;
+  /** Smoothed time from SYN to SYN-ACK in µs, 0 before the first; only measured for `lrt`. */
+  responseTime = 0;
+  /** Takes no new connections at all: it is being drained. */
+  isDraining = false;
+  /** Past the deadline of its drain: its connections are reset. */
+  isResetting = false;
+  /** The data plane's own: how packets get to it by its MAC. */
+  egress = 0;
   /** Indexed by CONNECTIONS … OUT_BYTES of traffic.ts; written per packet. */
   readonly counters: Float64Array = newCounters();
   readonly traffic: Traffic = new Traffic();
 
-  constructor(index: number, key: ServerKey, options: ServerOptions) {
+  constructor(index: number, service: Service, key: ServerKey, options: ServerOptions) {
     this.index = index;
+    this.service = service;
     this.key = key;
     this.words = addressWords(key.address);
     this.port = key.port;
     this.options = options;
+    this.weight = options.weight;
+    this.lastWeight = options.weight;
   }
 
-  /** Connections that refer to this server. */
+  /** Connections and templates that refer to this server. */
   get references(): number {
-    return this.active + this.inactive;
+    return this.total + this.persistent;
   }
 
-  get weight(): number {
-    return this.options.weight;
+  /** Takes new options, with what follows from them; `isAdded` when it is put into a service (__ip_vs_update_dest). */
+  configure(options: ServerOptions, isAdded: boolean): void {
+    const { weight, upperThreshold, lowerThreshold } = options;
+    const thresholdsChange =
+      upperThreshold !== this.options.upperThreshold || lowerThreshold !== this.options.lowerThreshold;
+    this.options = options;
+    this.weight = weight;
+    if (weight !== 0) {
+      this.isDraining = false;
+      this.isResetting = false;
+    }
+    if (isAdded || weight !== 0) this.lastWeight = weight;
+    if (thresholdsChange) this.#weigh(upperThreshold, this.#lowerMark());
+  }
+
+  /** Counts one connection more; `isActive` when it starts in an active state. */
+  bind(isActive: boolean): void {
+    if (isActive) this.active++;
+    this.total++;
+    if (this.total === this.options.upperThreshold) this.#weigh(this.#lowerMark(), this.#lowerMark());
+  }
+
+  /** Counts one connection less. */
+  unbind(isActive: boolean): void {
+    if (isActive) this.active--;
+    const before = this.total--;
+    if (before === this.#lowerMark()) this.#weigh(this.options.upperThreshold, this.options.upperThreshold);
+  }
+
+  /** Three quarters of the upper threshold unless there is a lower one. */
+  #lowerMark(): number {
+    const { upperThreshold, lowerThreshold } = this.options;
+    return lowerThreshold !== 0 ? lowerThreshold : upperThreshold - (upperThreshold >>> 2);
+  }
+
+  /** Overloaded from `set` connections on, not any more below `clear`, as before in between. */
+  #weigh(set: number, clear: number): void {
+    if (this.options.upperThreshold === 0) this.overloaded = false;
+    else if (this.total >= set) this.overloaded = true;
+    else if (this.total < clear) this.overloaded = false;
   }
 
   snapshot(): ServerSnapshot {
@@ -45,8 +107,8 @@ export class Server {
       ...this.key,
       ...this.options,
       activeConnections: this.active,
-      inactiveConnections: this.inactive,
-      persistentConnections: 0,
+      inactiveConnections: Math.max(this.total - this.active, 0),
+      persistentConnections: this.persistent,
       counters: this.traffic.shown(this.counters),
       rates: this.traffic.rates(),
     };

@@ -113,7 +113,7 @@ test('counters are what was forwarded, services are the sums of their servers, t
       }
       lab.dataplane.applyNow({ type: 'flush' });
       check();
-      lab.advance(1000);
+      lab.advance(1300);
       assert.equal(services.serversByIndex.filter((known) => known !== undefined).length, 0);
     }),
     { numRuns: 15 },

@@ -5,8 +5,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Address } from '../../packet/address.ts';
+import { TICKS_PER_SECOND } from '../connection/layout.ts';
+import { StateTimes } from '../connection/state-times.ts';
 import { LvsError, type ServerKey, type ServerOptions, type ServiceKey, type ServiceOptions } from '../model.ts';
 import { formatServerKey, formatServiceKey, parseServerKey, parseServiceKey } from '../service-key.ts';
+import { Sysctls } from '../sysctl.ts';
 import { ServiceList, type ServiceObserver } from './service-list.ts';
 
 const RR: ServiceOptions = { scheduler: 'rr', schedulerFlags: [], onePacket: false };
@@ -59,19 +62,35 @@ class Watcher implements ServiceObserver {
 const REFUSED: readonly [string, string, (list: ServiceList) => void][] = [
   ['a service twice', 'EEXIST', (list) => list.addService(WEB, RR)],
   ['an unknown scheduler', 'ENOENT', (list) => list.addService(service('tcp:10.0.0.2:80'), { ...RR, scheduler: 'x' })],
-  ['a scheduler not there yet', 'EOPNOTSUPP', (list) => list.editService(WEB, { ...RR, scheduler: 'wlc' })],
   ['an edit to no scheduler', 'ENOENT', (list) => list.editService(WEB, { ...RR, scheduler: '' })],
-  ['a firewall mark', 'EOPNOTSUPP', (list) => list.addService(service('fwm:1'), RR)],
-  ['SCTP', 'EOPNOTSUPP', (list) => list.addService(service('sctp:10.0.0.1:80'), RR)],
-  ['port 0', 'EOPNOTSUPP', (list) => list.addService(service('tcp:10.0.0.1:0'), RR)],
   [
-    'persistence',
-    'EOPNOTSUPP',
-    (list) =>
-      list.addService(service('tcp:10.0.0.2:80'), { ...RR, persistence: { timeoutSeconds: 1, prefixLength: 32 } }),
+    'an unknown persistence engine',
+    'ENOENT',
+    (list) => list.editService(WEB, { ...RR, persistence: { timeoutSeconds: 1, prefixLength: 32, engine: 'x' } }),
   ],
-  ['one packet', 'EOPNOTSUPP', (list) => list.editService(WEB, { ...RR, onePacket: true })],
-  ['scheduler flags', 'EOPNOTSUPP', (list) => list.editService(WEB, { ...RR, schedulerFlags: ['flag-1'] })],
+  [
+    'a persistence of no time',
+    'EINVAL',
+    (list) => list.editService(WEB, { ...RR, persistence: { timeoutSeconds: 0, prefixLength: 32 } }),
+  ],
+  [
+    'a prefix longer than an address',
+    'EINVAL',
+    (list) => list.editService(WEB, { ...RR, persistence: { timeoutSeconds: 1, prefixLength: 33 } }),
+  ],
+  [
+    'no prefix at all for IPv6',
+    'EINVAL',
+    (list) => list.addService(WEB6, { ...RR, persistence: { timeoutSeconds: 1, prefixLength: 0 } }),
+  ],
+  ['a firewall mark of 0', 'EINVAL', (list) => list.addService({ kind: 'fwmark', mark: 0, family: 4 }, RR)],
+  ['a slow start for ever', 'EINVAL', (list) => list.tuneService(WEB, { slowStartSeconds: 2 ** 31 })],
+  [
+    'a timeout of an unknown state',
+    'EINVAL',
+    (list) => list.tuneService(WEB, { timeouts: { sctp: { OPEN: 5 } } }),
+  ],
+  ['a timeout of no time', 'EINVAL', (list) => list.tuneService(WEB, { timeouts: { udp: 0 } })],
   ['an edit of no service', 'ESRCH', (list) => list.editService(service('udp:10.0.0.1:80'), RR)],
   ['deleting no service', 'ESRCH', (list) => list.deleteService(service('tcp:10.0.0.1:81'))],
   ['deleting no firewall mark', 'ESRCH', (list) => list.deleteService(service('fwm:1'))],
@@ -94,7 +113,7 @@ const REFUSED: readonly [string, string, (list: ServiceList) => void][] = [
     'EINVAL',
     (list) => list.addServer(WEB6, { address: address as Address, port: 80 }, NAT),
   ]),
-  ...(['dr', 'tun', 'fullnat', 'local'] as const).map((method): (typeof REFUSED)[number] => [
+  ...(['tun', 'fullnat', 'local'] as const).map((method): (typeof REFUSED)[number] => [
     `method ${method}`,
     'EOPNOTSUPP',
     (list) => list.editServer(WEB, RS1, { ...NAT, method }),
@@ -104,12 +123,16 @@ const REFUSED: readonly [string, string, (list: ServiceList) => void][] = [
     'ERANGE',
     (list) => list.addServer(WEB, server('192.168.1.9:80'), { ...NAT, weight }),
   ]),
-  ['thresholds', 'EOPNOTSUPP', (list) => list.editServer(WEB, RS1, { ...NAT, upperThreshold: 1 })],
-  ['thresholds', 'EOPNOTSUPP', (list) => list.editServer(WEB, RS1, { ...NAT, lowerThreshold: 1 })],
+  ['thresholds', 'ERANGE', (list) => list.editServer(WEB, RS1, { ...NAT, lowerThreshold: 1 })],
 ];
 
+function newList(observer: Watcher): ServiceList {
+  const environment = { sysctls: new Sysctls(), times: new StateTimes(), random: () => 0 };
+  return new ServiceList({ environment, servers: [undefined], now: 0, observer });
+}
+
 function twoServices(watcher: Watcher): ServiceList {
-  const list = new ServiceList(watcher);
+  const list = newList(watcher);
   list.addService(WEB, RR);
   list.addServer(WEB, RS1, NAT);
   list.addService(WEB6, { ...RR, scheduler: 'wrr' });
@@ -156,46 +179,48 @@ test('what the observer refuses to see is not added', () => {
 test('a server that connections refer to is known until the last of them is gone, then its place is used again', () => {
   const watcher = new Watcher();
   const list = twoServices(watcher);
-  const known = list.serversByIndex[0];
+  const known = list.serversByIndex[1];
   assert.ok(known !== undefined);
-  known.inactive = 1;
+  known.total = 1;
   list.deleteServer(WEB, RS1);
-  list.estimate();
+  list.tick(0);
   assert.equal(watcher.servers.size, 1);
-  assert.equal(list.serversByIndex[0], known);
+  assert.equal(list.serversByIndex[1], known);
   assert.equal(known.available, false);
   list.addServer(WEB, server('192.168.1.2:8080'), NAT);
-  assert.equal(list.serversByIndex.length, 2);
+  assert.equal(list.serversByIndex.length, 3);
   list.deleteService(WEB);
   assert.equal(watcher.servers.size, 1);
-  known.inactive = 0;
-  list.estimate();
+  known.total = 0;
+  list.tick(0);
   assert.equal(watcher.servers.size, 0);
-  assert.deepEqual([...list.serversByIndex], [undefined, undefined]);
+  assert.equal(list.serversByIndex[1], known);
+  for (const second of [60, 120, 180]) list.tick(second * TICKS_PER_SECOND);
+  assert.deepEqual([...list.serversByIndex], [undefined, undefined, undefined]);
   list.addServer(WEB6, server('[2001:db8::2]:80'), NAT);
-  assert.equal(list.serversByIndex.length, 2);
+  assert.equal(list.serversByIndex.length, 3);
 });
 
 test('a deleted service is known for as long as connections to its servers last', () => {
   const watcher = new Watcher();
   const list = twoServices(watcher);
-  const known = list.serversByIndex[0];
+  const known = list.serversByIndex[1];
   assert.ok(known !== undefined);
-  known.active = 1;
+  known.total = 1;
   list.deleteService(WEB);
   assert.ok(watcher.services.has(formatServiceKey(WEB)));
   list.addService(WEB, RR);
   list.deleteService(WEB);
-  known.active = 0;
-  list.estimate();
+  known.total = 0;
+  list.tick(0);
   assert.ok(!watcher.services.has(formatServiceKey(WEB)));
 });
 
 test('a server comes back as itself to its own service only, with new options', () => {
   const list = twoServices(new Watcher());
-  const known = list.serversByIndex[0];
+  const known = list.serversByIndex[1];
   assert.ok(known !== undefined);
-  known.active = 1;
+  known.total = 1;
   list.deleteServer(WEB, RS1);
   const other = service('udp:10.0.0.1:80');
   list.addService(other, RR);

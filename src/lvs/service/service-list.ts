@@ -2,7 +2,7 @@
 // The director's services and servers, and every change of them that a user can ask for. A change is checked whole
 // before anything is touched; what is refused throws LvsError and leaves everything as it was.
 
-import { type Address, addressFamily, addressWords } from '../../packet/address.ts';
+import { TICKS_PER_SECOND } from '../connection/layout.ts';
 import {
   type Counters,
   LvsError,
@@ -12,16 +12,19 @@ import {
   type ServiceKey,
   type ServiceOptions,
   type ServiceSnapshot,
+  type ServiceTuning,
 } from '../model.ts';
-import { createScheduler, KERNEL_SCHEDULERS } from '../schedule/scheduler.ts';
 import { formatServerKey, formatServiceKey } from '../service-key.ts';
+import { checkServerKey, checkServerOptions, checkServiceKey, checkServiceOptions, checkTuning } from './checks.ts';
 import { Server } from './server.ts';
-import { type AddressKey, Service } from './service.ts';
+import { Service, type ServiceEnvironment } from './service.ts';
 import { ServiceTable } from './service-table.ts';
 import { addCounters, newCounters, Traffic } from './traffic.ts';
 
-/** Largest weight and threshold: INT_MAX, as ipvsadm has it. */
-const INT_MAX = 0x7fffffff;
+/** A server that was deleted and is not referred to stays known so long, as ip_vs_ctl.c has it. */
+const TRASH_TICKS = 120 * TICKS_PER_SECOND;
+/** How often deleted servers are looked at. */
+const TRASH_PERIOD = TRASH_TICKS >> 1;
 
 /**
  * Told what packets the director wants to see. Of an addition before the director itself changes: when that throws, the
@@ -29,43 +32,68 @@ const INT_MAX = 0x7fffffff;
  * from its first service on until no connection refers to it any more, since its answers are wanted as long.
  */
 export interface ServiceObserver {
-  serviceAdded(service: AddressKey): void;
-  serviceRemoved(service: AddressKey): void;
-  serverKnown(service: AddressKey, server: ServerKey): void;
-  serverForgotten(service: AddressKey, server: ServerKey): void;
+  serviceAdded(service: ServiceKey): void;
+  serviceRemoved(service: ServiceKey): void;
+  serverKnown(service: ServiceKey, server: ServerKey): void;
+  serverForgotten(service: ServiceKey, server: ServerKey): void;
+}
+
+export interface ServiceListParts {
+  readonly environment: ServiceEnvironment;
+  /** Filled here, by index; connections look their servers up in it. */
+  readonly servers: (Server | undefined)[];
+  /** Current tick. */
+  readonly now: number;
+  readonly observer: ServiceObserver | undefined;
 }
 
 export class ServiceList {
   readonly table: ServiceTable = new ServiceTable();
-  /** Every server that is in a service or that connections still refer to, by its index. */
-  readonly serversByIndex: (Server | undefined)[] = [];
-  /** Servers out of their service that connections refer to, by service and server key. */
+  /** Every server that is in a service or still known, by its index; row 0 is none. */
+  readonly serversByIndex: (Server | undefined)[];
+  /** Called when a server was taken out of its service. */
+  onServerGone: (server: Server) => void = () => {};
+  /** Current tick; changes count from it. */
+  now: number;
+  readonly #environment: ServiceEnvironment;
+  /** Servers out of their service that are still known, by service and server key. */
   readonly #gone = new Map<string, GoneServer>();
-  /** How many of {@link #gone} each service has, by its name. */
+  /** How many of {@link #gone} the observer still knows for each service, by its name. */
   readonly #goneOf = new Map<string, number>();
+  /** When {@link #gone} is looked at next, while there is any. */
+  #trashAt = 0;
   readonly #observer: ServiceObserver | undefined;
   readonly #freeIndexes: number[] = [];
   readonly #traffic = new Traffic();
   /** What services that were deleted had counted. */
   readonly #retired = newCounters();
 
-  constructor(observer?: ServiceObserver) {
+  constructor({ environment, servers, now, observer }: ServiceListParts) {
+    this.#environment = environment;
+    this.serversByIndex = servers;
+    this.now = now;
     this.#observer = observer;
   }
 
   addService(key: ServiceKey, options: ServiceOptions): void {
-    const address = checkServiceKey(key);
-    checkServiceOptions(options);
-    if (this.table.get(address) !== undefined) throw new LvsError('EEXIST', `service ${formatServiceKey(key)} exists`);
+    checkServiceKey(key);
+    checkServiceOptions(key, options);
+    if (this.table.get(key) !== undefined) throw new LvsError('EEXIST', `service ${formatServiceKey(key)} exists`);
     // A service that was deleted while it had connections is still known.
-    if (!this.#goneOf.has(formatServiceKey(key))) this.#observer?.serviceAdded(address);
-    this.table.add(new Service(address, options));
+    if (!this.#goneOf.has(formatServiceKey(key))) this.#observer?.serviceAdded(key);
+    this.table.add(new Service(key, options, this.#environment));
   }
 
   editService(key: ServiceKey, options: ServiceOptions): void {
     const service = this.find(key);
-    checkServiceOptions(options);
+    checkServiceOptions(key, options);
     service.edit(options);
+  }
+
+  tuneService(key: ServiceKey, tuning: ServiceTuning): void {
+    const service = this.find(key);
+    checkTuning(tuning);
+    service.tune(tuning);
   }
 
   deleteService(key: ServiceKey): void {
@@ -79,37 +107,41 @@ export class ServiceList {
 
   addServer(serviceKey: ServiceKey, key: ServerKey, options: ServerOptions): void {
     const service = this.find(serviceKey);
-    checkServerKey(service, key);
     checkServerOptions(options);
+    checkServerKey(serviceKey, key);
     if (service.find(key) !== undefined) throw new LvsError('EEXIST', `server ${formatServerKey(key)} exists`);
     const name = goneName(serviceKey, key);
-    const known = this.#gone.get(name)?.server;
-    if (known === undefined) {
+    const gone = this.#gone.get(name);
+    if (gone === undefined) {
       this.#observer?.serverKnown(service.key, key);
       const index = this.#freeIndexes.pop() ?? this.serversByIndex.length;
-      const server = new Server(index, key, options);
+      const server = new Server(index, service, key, options);
       this.serversByIndex[index] = server;
-      service.add(server);
+      service.add(server, this.now);
       return;
     }
+    if (!gone.isObserved) this.#observer?.serverKnown(service.key, key);
+    else this.#countGone(service.key, -1);
     this.#gone.delete(name);
-    this.#countGone(service.key, -1);
-    known.options = options;
-    known.available = true;
-    service.add(known);
+    gone.server.configure(options, true);
+    gone.server.available = true;
+    service.add(gone.server, this.now);
   }
 
   editServer(serviceKey: ServiceKey, key: ServerKey, options: ServerOptions): void {
     const service = this.find(serviceKey);
-    const server = findServer(service, key);
     checkServerOptions(options);
-    server.options = options;
-    service.serverEdited();
+    service.editServer(findServer(service, key), options, this.now);
   }
 
   deleteServer(serviceKey: ServiceKey, key: ServerKey): void {
     const service = this.find(serviceKey);
     this.#takeOut(service, findServer(service, key));
+  }
+
+  /** The server of `key` in the service of `serviceKey`. Throws ESRCH, ENOENT. */
+  findServer(serviceKey: ServiceKey, key: ServerKey): Server {
+    return findServer(this.find(serviceKey), key);
   }
 
   /** Zeroes the counters of one service and its servers, or of everything. */
@@ -124,19 +156,49 @@ export class ServiceList {
 
   /** The service of `key`. Throws ESRCH when there is none. */
   find(key: ServiceKey): Service {
-    const service = key.kind === 'address' ? this.table.get(key) : undefined;
+    const service = this.table.get(key);
     if (service === undefined) throw new LvsError('ESRCH', `no service ${formatServiceKey(key)}`);
     return service;
   }
 
-  /** One step of all rate estimators, due every 2 s; also forgets servers that nobody refers to any more. */
+  /** The director's own state times changed. */
+  retime(): void {
+    for (const service of this.table.values()) service.retime();
+    for (const { server } of this.#gone.values()) server.service.retime();
+  }
+
+  /** One step of all rate estimators, due every 2 s. */
   estimate(): void {
     const totals = Float64Array.from(this.#retired);
     for (const service of this.table.values()) addCounters(totals, service.estimate());
     this.#traffic.estimate(totals);
+  }
+
+  /** About a second has passed: weights rise, schedulers forget, servers that nobody refers to are forgotten. */
+  tick(now: number): void {
+    for (const service of this.table.values()) service.tick(now);
+    for (const gone of this.#gone.values()) this.#unobserve(gone);
+    if (this.#gone.size === 0 || ((now - this.#trashAt) | 0) < 0) return;
+    this.#trashAt = (now + TRASH_PERIOD) | 0;
     for (const [name, gone] of this.#gone) {
-      if (gone.server.references === 0) this.#release(name, gone);
+      if (gone.server.references > 0) continue;
+      if (gone.idleSince === undefined) gone.idleSince = now;
+      else if (((now - gone.idleSince) | 0) >= TRASH_TICKS) this.#release(name, gone.server);
     }
+  }
+
+  /**
+   * Whether a NAT server with exactly this address and port is in a service of the protocol, or of a mark: for packets
+   * of servers that belong to no connection (ip_vs_has_real_service).
+   */
+  hasNatServer(family: number, protocol: number, words: Int32Array, port: number): boolean {
+    for (const service of this.table.values()) {
+      if (service.family !== family || (service.mark === 0 && service.protocol !== protocol)) continue;
+      for (const server of service.servers) {
+        if (server.port === port && server.options.method === 'nat' && sameWords(server.words, words)) return true;
+      }
+    }
+    return false;
   }
 
   snapshot(): ServiceSnapshot[] {
@@ -163,47 +225,52 @@ export class ServiceList {
   #takeOut(service: Service, server: Server): void {
     service.remove(server);
     server.available = false;
-    const name = goneName(service.key, server.key);
-    if (server.references === 0) {
-      this.#free(service.key, server);
-    } else {
-      this.#gone.set(name, { service: service.key, server });
-      this.#countGone(service.key, 1);
-    }
+    if (this.#gone.size === 0) this.#trashAt = (this.now + TRASH_PERIOD) | 0;
+    const gone = { service: service.key, server, idleSince: undefined, isObserved: true };
+    this.#gone.set(goneName(service.key, server.key), gone);
+    this.#countGone(service.key, 1);
+    this.onServerGone(server);
+    this.#unobserve(gone);
   }
 
-  #release(name: string, { service, server }: GoneServer): void {
+  /** Tells the observer that nobody refers to a server any more. */
+  #unobserve(gone: GoneServer): void {
+    if (!gone.isObserved || gone.server.references > 0) return;
+    gone.isObserved = false;
+    this.#countGone(gone.service, -1);
+    this.#observer?.serverForgotten(gone.service, gone.server.key);
+    this.#forgetService(gone.service);
+  }
+
+  #release(name: string, server: Server): void {
     this.#gone.delete(name);
-    this.#countGone(service, -1);
-    this.#free(service, server);
-    this.#forgetService(service);
-  }
-
-  #free(service: AddressKey, server: Server): void {
     this.serversByIndex[server.index] = undefined;
     this.#freeIndexes.push(server.index);
-    this.#observer?.serverForgotten(service, server.key);
   }
 
-  #countGone(service: AddressKey, step: number): void {
+  #countGone(service: ServiceKey, step: number): void {
     const name = formatServiceKey(service);
     const count = (this.#goneOf.get(name) ?? 0) + step;
     if (count === 0) this.#goneOf.delete(name);
     else this.#goneOf.set(name, count);
   }
 
-  /** Tells the observer that a service is over, once it is deleted and none of its connections is left. */
-  #forgetService(key: AddressKey): void {
+  /** Tells the observer that a service is over, once it is deleted and no connection refers to its servers. */
+  #forgetService(key: ServiceKey): void {
     if (this.table.get(key) === undefined && !this.#goneOf.has(formatServiceKey(key))) {
       this.#observer?.serviceRemoved(key);
     }
   }
 }
 
-/** A server that is out of its service but still has connections. */
+/** A server that is out of its service but still known. */
 interface GoneServer {
-  readonly service: AddressKey;
+  readonly service: ServiceKey;
   readonly server: Server;
+  /** Tick of the first look that found nobody referring to it. */
+  idleSince: number | undefined;
+  /** The observer still knows it. */
+  isObserved: boolean;
 }
 
 function goneName(service: ServiceKey, server: ServerKey): string {
@@ -216,54 +283,6 @@ function findServer(service: Service, key: ServerKey): Server {
   return server;
 }
 
-function checkServiceKey(key: ServiceKey): AddressKey {
-  if (key.kind === 'fwmark') throw new LvsError('EOPNOTSUPP', 'firewall-mark services are not supported yet');
-  if (key.protocol === 'sctp') throw new LvsError('EOPNOTSUPP', 'SCTP services are not supported yet');
-  if (key.port === 0) throw new LvsError('EOPNOTSUPP', 'services of all ports (port 0) are not supported yet');
-  return key;
-}
-
-function checkServiceOptions(options: ServiceOptions): void {
-  const { scheduler } = options;
-  if (createScheduler(scheduler, []) === undefined) {
-    if (!KERNEL_SCHEDULERS.includes(scheduler)) throw new LvsError('ENOENT', `no scheduler '${scheduler}'`);
-    throw new LvsError('EOPNOTSUPP', `scheduler '${scheduler}' is not supported yet: use -s rr or -s wrr`);
-  }
-  if (options.persistence !== undefined) throw new LvsError('EOPNOTSUPP', 'persistence (-p) is not supported yet');
-  if (options.onePacket) throw new LvsError('EOPNOTSUPP', 'one-packet scheduling (-o) is not supported yet');
-  if (options.schedulerFlags.length > 0) {
-    throw new LvsError('EOPNOTSUPP', `scheduler '${scheduler}' has no flags (-b)`);
-  }
-}
-
-function checkServerKey(service: Service, key: ServerKey): void {
-  if (addressFamily(key.address) !== service.family) {
-    throw new LvsError('EINVAL', `server ${key.address} is of another address family than its service`);
-  }
-  if (!isUnicast(key.address)) throw new LvsError('EINVAL', `server address ${key.address} is not unicast`);
-}
-
-function checkServerOptions(options: ServerOptions): void {
-  const { method, weight, upperThreshold, lowerThreshold } = options;
-  if (method !== 'nat') {
-    throw new LvsError('EOPNOTSUPP', `forwarding method '${method}' is not supported yet: use -m (NAT)`);
-  }
-  if (!Number.isInteger(weight) || weight < 0 || weight > INT_MAX) {
-    throw new LvsError('ERANGE', `weight ${weight} is out of range`);
-  }
-  if (upperThreshold !== 0 || lowerThreshold !== 0) {
-    throw new LvsError('EOPNOTSUPP', 'connection thresholds (-x, -y) are not supported yet');
-  }
-}
-
-/** What the kernel takes for a real server's address: no multicast, no broadcast, no "this network", no link-local. */
-function isUnicast(address: Address): boolean {
-  const words = addressWords(address);
-  if (addressFamily(address) === 4) {
-    const top = words[0] >>> 24;
-    return top !== 0 && (top < 224 || top >= 240) && words[0] !== -1;
-  }
-  const top = words[0] >>> 16;
-  const isUnspecified = words.every((word) => word === 0);
-  return !isUnspecified && top >>> 8 !== 0xff && (top & 0xffc0) !== 0xfe80;
+function sameWords(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  return a[0] === b[0] && a[1] === b[1] && a[2] === b[2] && a[3] === b[3];
 }

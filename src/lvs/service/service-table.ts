@@ -1,28 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// Virtual services by what a packet is addressed to. Asked once per packet that belongs to no connection.
+// Virtual services by what a packet is addressed to, or by its firewall mark. Asked once per packet that belongs to no
+// connection.
 // hot path
 
+import type { ServiceKey } from '../model.ts';
 import { formatServiceKey } from '../service-key.ts';
-import type { AddressKey, Service } from './service.ts';
+import type { Service } from './service.ts';
 
 const BUCKETS = 256;
+/** Port of FTP's control connection: its service takes data connections too. */
+export const FTP_PORT = 21;
 
 export class ServiceTable {
+  /** Services of every port of an address, and marks': while there is none, nobody looks for one. */
+  allPorts = 0;
+  /** Services of {@link FTP_PORT}. */
+  ftp = 0;
   /** In the order in which they were added. */
   readonly #byKey = new Map<string, Service>();
   readonly #buckets: Service[][] = Array.from({ length: BUCKETS }, () => []);
+  readonly #marks4 = new Map<number, Service>();
+  readonly #marks6 = new Map<number, Service>();
 
-  get(key: AddressKey): Service | undefined {
+  get(key: ServiceKey): Service | undefined {
     return this.#byKey.get(formatServiceKey(key));
   }
 
   add(service: Service): void {
     this.#byKey.set(formatServiceKey(service.key), service);
-    this.#bucket(service).push(service);
+    if (service.mark !== 0) this.#marks(service.family).set(service.mark, service);
+    else this.#bucket(service).push(service);
+    this.#count(service, 1);
   }
 
   remove(service: Service): void {
     this.#byKey.delete(formatServiceKey(service.key));
+    this.#count(service, -1);
+    if (service.mark !== 0) {
+      this.#marks(service.family).delete(service.mark);
+      return;
+    }
     const bucket = this.#bucket(service);
     bucket.splice(bucket.indexOf(service), 1);
   }
@@ -31,13 +48,26 @@ export class ServiceTable {
     return this.#byKey.values();
   }
 
-  /** The service of an IPv4 packet's destination; `kind` is protocol << 8 | 4. */
-  findIpv4(kind: number, destination: number, port: number): Service | undefined {
-    const bucket = this.#buckets[bucketOf(kind, destination, port)];
+  /** The service of a firewall mark above 0. */
+  findMark(family: number, mark: number): Service | undefined {
+    return (family === 4 ? this.#marks4 : this.#marks6).get(mark);
+  }
+
+  /** The service of a destination: address words as a packet has them, `kind` is protocol << 8 | family. */
+  find(kind: number, words: Int32Array, port: number): Service | undefined {
+    const first = words[0];
+    const second = words[1];
+    const third = words[2];
+    const last = words[3];
+    const bucket = this.#buckets[bucketOf(kind, first ^ second ^ third ^ last, port)];
     for (let i = 0; i < bucket.length; i++) {
       const service = bucket[i];
+      const own = service.words;
       if (
-        service.words[0] === destination &&
+        own[0] === first &&
+        own[3] === last &&
+        own[1] === second &&
+        own[2] === third &&
         service.port === port &&
         ((service.protocol << 8) | service.family) === kind
       ) {
@@ -47,36 +77,21 @@ export class ServiceTable {
     return undefined;
   }
 
-  /** As {@link findIpv4} for the IPv6 destination address at `destination` of `view`. */
-  findIpv6(kind: number, view: DataView, destination: number, port: number): Service | undefined {
-    const first = view.getInt32(destination);
-    const second = view.getInt32(destination + 4);
-    const third = view.getInt32(destination + 8);
-    const last = view.getInt32(destination + 12);
-    const bucket = this.#buckets[bucketOf(kind, first ^ second ^ third ^ last, port)];
-    for (let i = 0; i < bucket.length; i++) {
-      const { words, port: servicePort, protocol, family } = bucket[i];
-      if (
-        words[3] === last &&
-        words[0] === first &&
-        words[1] === second &&
-        words[2] === third &&
-        servicePort === port &&
-        ((protocol << 8) | family) === kind
-      ) {
-        return bucket[i];
-      }
-    }
-    return undefined;
+  #count(service: Service, step: number): void {
+    if (service.port === 0) this.allPorts += step;
+    if (service.port === FTP_PORT) this.ftp += step;
+  }
+
+  #marks(family: number): Map<number, Service> {
+    return family === 4 ? this.#marks4 : this.#marks6;
   }
 
   #bucket(service: Service): Service[] {
     const { words, protocol, family, port } = service;
-    const folded = family === 4 ? words[0] : words[0] ^ words[1] ^ words[2] ^ words[3];
-    return this.#buckets[bucketOf((protocol << 8) | family, folded, port)];
+    return this.#buckets[bucketOf((protocol << 8) | family, words[0] ^ words[1] ^ words[2] ^ words[3], port)];
   }
 }
 
-function bucketOf(kind: number, address: number, port: number): number {
-  return (Math.imul(address ^ kind ^ (port << 16), 0x61c88647) >>> 24) & (BUCKETS - 1);
+function bucketOf(kind: number, folded: number, port: number): number {
+  return (Math.imul(folded ^ kind ^ (port << 16), 0x61c88647) >>> 24) & (BUCKETS - 1);
 }

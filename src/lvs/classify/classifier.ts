@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// What tells the director the firewall mark of a packet that opens a connection: it sees packets before netfilter does,
+// so that it applies the marks of the kernel's rules, and its user's own, by itself.
+
+import type { Headers } from '../../packet/parse.ts';
+
+export interface MarkClassifier {
+  /**
+   * Firewall mark of the packet in `headers` that came in by the device of index `device`, unsigned; 0 for none.
+   * Asked once per packet that belongs to no connection.
+   */
+  markOf(view: DataView, headers: Headers, device: number): number;
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Draining a server: it gets no new connections, and those that are left at the deadline are reset, both ends told. A
+// reset needs sequence numbers that the director does not keep, so it takes them from a packet: at the deadline it asks
+// the server of each connection with a bare ACK out of the blue, which TCP answers by its numbers (RFC 9293 §3.10.7.4).
+// Direct routing shows no answers; there the client's next packet ends the connection.
+
+import { IPPROTO_TCP } from '../packet/ipv4.ts';
+import type { Headers } from '../packet/parse.ts';
+import { TCP_ACK_FLAG, TCP_FLAGS, TCP_RST, TCP_SYN } from '../packet/tcp.ts';
+import { acknowledgmentOf, makeControlSegment, turnIntoReset } from '../packet/tcp-control.ts';
+import { type Connections, isTemplate, protocolOf } from './connection/connections.ts';
+import {
+  CLIENT,
+  CLIENT_6,
+  DESTINATION,
+  DESTINATION_6,
+  FLAGS,
+  IP_VS_CONN_F_FWD_MASK,
+  IP_VS_CONN_F_MASQ,
+  KIND,
+  LOCAL,
+  LOCAL_6,
+  PORTS_REPLY,
+  PORTS_REQUEST,
+  RECORD_SHIFT,
+  REQUEST,
+  VIRTUAL,
+  VIRTUAL_6,
+} from './connection/layout.ts';
+import type { Server } from './service/server.ts';
+
+/** Records that one call looks at, and packets that may wait to be sent. */
+const RECORDS_PER_CALL = 4096;
+const MAX_OUTBOX = 1024;
+
+/** How a packet of a connection that is being reset goes on. */
+export const RESET_FORWARD = 0;
+export const RESET_DROP = 1;
+
+export class Drains {
+  /** IP packets that the director sends by itself, for the data plane to take. */
+  readonly outbox: Uint8Array[] = [];
+  readonly #connections: Connections;
+  readonly #deadlines = new Map<Server, number>();
+  /** Record that is next to be asked whether its server is past its deadline; 0 when nobody asks. */
+  #cursor = 0;
+
+  constructor(connections: Connections) {
+    this.#connections = connections;
+  }
+
+  get isBusy(): boolean {
+    return this.#cursor > 0 || this.outbox.length > 0;
+  }
+
+  /** `server` has until tick `deadline`; its weight is 0 already. */
+  start(server: Server, deadline: number): void {
+    server.isDraining = true;
+    this.#deadlines.set(server, deadline);
+  }
+
+  /** Does a slice of the work. */
+  work(now: number): void {
+    for (const [server, deadline] of this.#deadlines) {
+      const isCancelled = !server.isDraining;
+      if (!isCancelled && ((now - deadline) | 0) < 0) continue;
+      this.#deadlines.delete(server);
+      if (isCancelled) continue;
+      server.isResetting = true;
+      this.#cursor = 1;
+    }
+    if (this.#cursor > 0) this.#sweep();
+  }
+
+  /**
+   * A TCP packet of a connection past its deadline: its sender gets a reset through the outbox, it becomes the reset of
+   * its receiver. What is no TCP, or carries no acknowledgment, ends the connection without. Ends the connection.
+   */
+  reset(view: DataView, headers: Headers, id: number, direction: number): number {
+    const flags = headers.protocol === IPPROTO_TCP ? view.getUint8(headers.transport + TCP_FLAGS) : 0;
+    if ((flags & TCP_ACK_FLAG) === 0 || (flags & TCP_SYN) !== 0)
+      return (flags & TCP_RST) !== 0 ? RESET_FORWARD : RESET_DROP;
+    if ((flags & TCP_RST) !== 0) return RESET_FORWARD;
+    this.#send(id, direction === REQUEST, acknowledgmentOf(view, headers), TCP_RST);
+    turnIntoReset(view, headers);
+    return RESET_FORWARD;
+  }
+
+  #sweep(): void {
+    const { table, records } = this.#connections;
+    const end = Math.min(table.highestId + 1, this.#cursor + RECORDS_PER_CALL);
+    let id = this.#cursor;
+    for (; id < end && this.outbox.length < MAX_OUTBOX; id++) {
+      const base = id << RECORD_SHIFT;
+      const kind = records[base + KIND];
+      if (kind === 0 || this.#connections.serverOf(id)?.isResetting !== true) continue;
+      if (isTemplate(kind) || protocolOf(kind) !== IPPROTO_TCP) {
+        if (!this.#connections.hasChildren(id)) this.#connections.close(id);
+      } else if ((records[base + FLAGS] & IP_VS_CONN_F_FWD_MASK) === IP_VS_CONN_F_MASQ) {
+        this.#send(id, false, 0, TCP_ACK_FLAG);
+      }
+    }
+    this.#cursor = id > table.highestId ? 0 : id;
+  }
+
+  /** Puts a segment of connection `id` into the outbox: to its client from the virtual address, or to its server. */
+  #send(id: number, isToClient: boolean, sequence: number, flags: number): void {
+    if (this.outbox.length >= MAX_OUTBOX) return;
+    const records = this.#connections.records;
+    const base = id << RECORD_SHIFT;
+    const family = (records[base + KIND] & 0xff) === 4 ? 4 : 6;
+    const words = (word: number, rest: number): number[] => [
+      records[base + word],
+      ...records.subarray(base + rest, base + rest + 3),
+    ];
+    const request = records[base + PORTS_REQUEST];
+    const reply = records[base + PORTS_REPLY];
+    const common = { family, sequence, acknowledgment: 0, flags } as const;
+    this.outbox.push(
+      isToClient
+        ? makeControlSegment({
+            ...common,
+            source: words(VIRTUAL, VIRTUAL_6),
+            sourcePort: request & 0xffff,
+            destination: words(CLIENT, CLIENT_6),
+            destinationPort: request >>> 16,
+          })
+        : makeControlSegment({
+            ...common,
+            source: words(LOCAL, LOCAL_6),
+            sourcePort: reply & 0xffff,
+            destination: words(DESTINATION, DESTINATION_6),
+            destinationPort: reply >>> 16,
+          }),
+    );
+  }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// How loaded servers are, as the kernel's schedulers see it: shared by those that look for the least loaded.
+// hot path
+
+import type { Server } from '../service/server.ts';
+
+/** Largest product that a double holds exactly. */
+const EXACT = Number.MAX_SAFE_INTEGER;
+
+/** Connections of a server with active ones counted 257-fold (ip_vs_dest_conn_overhead). */
+export function overhead(server: Server): number {
+  return 256 * server.active + server.total;
+}
+
+/** Whether a × b > c × d, exactly, for a, c below 2^37 and b, d below 2^31: ratios are compared crosswise, never divided. */
+export function exceeds(a: number, b: number, c: number, d: number): boolean {
+  const left = a * b;
+  const right = c * d;
+  if (left <= EXACT && right <= EXACT) return left > right;
+  // In two parts of which each is exact: the factor's upper and lower 16 bits.
+  const leftLow = a * (b & 0xffff);
+  const rightLow = c * (d & 0xffff);
+  const leftHigh = a * (b >>> 16) + Math.floor(leftLow / 0x10000);
+  const rightHigh = c * (d >>> 16) + Math.floor(rightLow / 0x10000);
+  return leftHigh > rightHigh || (leftHigh === rightHigh && leftLow % 0x10000 > rightLow % 0x10000);
+}
+
+/** The server with the least overhead for its weight, the first of equals; undefined when none may take a connection. */
+export function leastLoaded(servers: readonly Server[]): Server | undefined {
+  let least: Server | undefined;
+  let load = 0;
+  for (let i = 0; i < servers.length; i++) {
+    const server = servers[i];
+    if (server.overloaded || !server.available) continue;
+    if (least === undefined) {
+      if (server.weight === 0) continue;
+      least = server;
+      load = overhead(server);
+      continue;
+    }
+    const own = overhead(server);
+    if (exceeds(load, server.weight, own, least.weight)) {
+      least = server;
+      load = own;
+    }
+  }
+  return least;
+}
+
+/** Whether a server has more active connections than weight while another has not even half (lblc, lblcr). */
+export function isOverburdened(server: Server, servers: readonly Server[]): boolean {
+  if (server.active <= server.weight) return false;
+  for (let i = 0; i < servers.length; i++) if (servers[i].active * 2 < servers[i].weight) return true;
+  return false;
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// mh, as net/netfilter/ipvs/ip_vs_mh.c with its default size: Maglev hashing (Eisenbud et al., NSDI 2016, §3.4). Servers
+// take the slots of a table of prime size in turns, each in an order of its own; the client's address (with mh-port its
+// port too) chooses the slot. A change moves few clients. Slots go by the last weight that was not 0, so that a server of
+// weight 0 keeps its clients away from all, unless mh-fallback looks on, or the service says hashSkipsQuiesced.
+
+import type { Server } from '../service/server.ts';
+import { foldAddress } from './address-hash.ts';
+import {
+  SCHEDULER_FLAG_1,
+  SCHEDULER_FLAG_2,
+  type ScheduledService,
+  type Scheduler,
+  type SchedulingRequest,
+} from './scheduler.ts';
+import { sipHash } from './sip-hash.ts';
+import { greatestCommonDivisor } from './weighted-round-robin.ts';
+
+const SLOTS = 4093;
+/** Weights are cut to so many bits. */
+const WEIGHT_BITS = 6;
+const OFFSET_KEY = 2654435761;
+const SKIP_KEY = 2654446892;
+const EMPTY = -1;
+
+export class Maglev implements Scheduler {
+  readonly name = 'mh';
+  readonly #service: ScheduledService;
+  /** Index into {@link #seated} by slot. */
+  readonly #slots: Int16Array = new Int16Array(SLOTS).fill(EMPTY);
+  /** The servers when the table was made. */
+  #seated: readonly Server[] = [];
+  #isStale = true;
+
+  constructor(service: ScheduledService) {
+    this.#service = service;
+  }
+
+  pick(request: SchedulingRequest): Server | undefined {
+    if (this.#isStale) this.#fill();
+    const { flags } = this.#service;
+    const key = foldAddress(request.source) + ((flags & SCHEDULER_FLAG_2) !== 0 ? request.sourcePort : 0);
+    const slot = sipHash(key | 0, OFFSET_KEY) % SLOTS;
+    const place = this.#slots[slot];
+    if (place === EMPTY) return undefined;
+    const server = this.#seated[place];
+    if (isAble(server)) return server;
+    return (flags & SCHEDULER_FLAG_1) !== 0 ? this.#fallBack(key, slot) : undefined;
+  }
+
+  added(): void {
+    this.#isStale = true;
+  }
+
+  removed(): void {
+    this.#isStale = true;
+  }
+
+  edited(): void {
+    this.#isStale = true;
+  }
+
+  #fallBack(key: number, slot: number): Server | undefined {
+    for (let offset = 0; offset < SLOTS; offset++) {
+      const next = sipHash((key + ((offset + slot) % SLOTS)) | 0, OFFSET_KEY) % SLOTS;
+      const server = this.#seated[this.#slots[next]];
+      if (isAble(server)) return server;
+    }
+    return undefined;
+  }
+
+  /**
+   * Makes the table, at the first pick after one or several changes: nothing but the servers of that moment enters into
+   * it. With more servers than slots the old table stays, as in the kernel.
+   */
+  #fill(): void {
+    this.#isStale = false;
+    const servers = this.#service.servers.slice();
+    if (servers.length > SLOTS) return;
+    const weights = servers.map((server) => (this.#service.hashSkipsQuiesced ? server.weight : server.lastWeight));
+    const divisor = weights.reduce((gcd, weight) => (weight > 0 ? greatestCommonDivisor(gcd, weight) : gcd), 0);
+    this.#seated = servers;
+    this.#slots.fill(EMPTY);
+    if (divisor === 0) return;
+    const heaviest = weights.reduce((most, weight) => Math.max(most, weight), 0) / divisor;
+    const shift = Math.max(0, 32 - Math.clz32(heaviest) - WEIGHT_BITS);
+    this.#seat(
+      servers,
+      weights.map((weight) => (weight === 0 ? 0 : Math.max(1, (weight / divisor) >>> shift))),
+    );
+  }
+
+  #seat(servers: readonly Server[], turns: readonly number[]): void {
+    const keys = servers.map((server) => (foldAddress(server.words) + server.port) | 0);
+    const at = Int32Array.from(keys, (key) => sipHash(key, OFFSET_KEY) % SLOTS);
+    const skips = Int32Array.from(keys, (key) => (sipHash(key, SKIP_KEY) % (SLOTS - 1)) + 1);
+    const slots = this.#slots;
+    let seated = 0;
+    for (;;) {
+      for (let i = 0; i < servers.length; i++) {
+        for (let turn = 0; turn < turns[i]; turn++) {
+          let slot = at[i];
+          while (slots[slot] !== EMPTY) slot = (slot + skips[i]) % SLOTS;
+          at[i] = slot;
+          slots[slot] = i;
+          if (++seated === SLOTS) return;
+        }
+      }
+    }
+  }
+}
+
+function isAble(server: Server): boolean {
+  return server.weight > 0 && !server.overloaded;
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the director takes and what it refuses, before it touches anything: the conditions and error names of the kernel
+// (ip_vs_add_service, ip_vs_edit_service, ip_vs_add_dest, ip_vs_new_dest in ip_vs_ctl.c) for values that only these can
+// judge, and ranges for what is our own. Every function throws LvsError or returns.
+
+import { type Address, addressFamily, addressWords } from '../../packet/address.ts';
+import { SCTP_STATE_NAMES } from '../connection/sctp-state.ts';
+import { TCP_STATE_NAMES } from '../connection/tcp-state.ts';
+import {
+  LvsError,
+  type ServerKey,
+  type ServerOptions,
+  type ServiceKey,
+  type ServiceOptions,
+  type ServiceTuning,
+} from '../model.ts';
+import { ENGINES } from '../persistence/engine-templates.ts';
+import { SCHEDULERS } from '../schedule/schedulers.ts';
+
+/** Largest weight and threshold: INT_MAX, as ipvsadm has it. */
+const INT_MAX = 0x7fffffff;
+const UINT_MAX = 0xffffffff;
+const MAX_PORT = 0xffff;
+/** Longest time a connection can be told to live: 31 days, as ipvsadm has it for persistence. */
+const MAX_SECONDS = 31 * 24 * 60 * 60;
+
+export function checkServiceKey(key: ServiceKey): void {
+  if (key.kind === 'fwmark') {
+    if (!isInteger(key.mark, 1, UINT_MAX))
+      throw new LvsError('EINVAL', `firewall mark ${key.mark} is not 1 … ${UINT_MAX}`);
+    return;
+  }
+  checkPort(key.port);
+}
+
+/** @param key - of the service that the options are for. */
+export function checkServiceOptions(key: ServiceKey, options: ServiceOptions): void {
+  const { scheduler, persistence } = options;
+  if (!SCHEDULERS.includes(scheduler)) throw new LvsError('ENOENT', `no scheduler '${scheduler}'`);
+  if (persistence === undefined) return;
+  const { engine, prefixLength, timeoutSeconds } = persistence;
+  if (engine !== undefined && !ENGINES.includes(engine)) {
+    throw new LvsError('ENOENT', `no persistence engine '${engine}': there is ${ENGINES.join(', ')}`);
+  }
+  const isIpv6 = familyOf(key) === 6;
+  if (!isInteger(prefixLength, isIpv6 ? 1 : 0, isIpv6 ? 128 : 32)) {
+    throw new LvsError('EINVAL', `persistence prefix length ${prefixLength} is out of range`);
+  }
+  checkSeconds('persistence timeout', timeoutSeconds);
+}
+
+export function checkTuning({ timeouts, slowStartSeconds }: ServiceTuning): void {
+  if (slowStartSeconds !== undefined && slowStartSeconds !== 0) checkSeconds('slow start', slowStartSeconds);
+  if (timeouts === undefined) return;
+  const { tcp = {}, sctp = {}, udp } = timeouts;
+  if (udp !== undefined) checkSeconds('UDP timeout', udp);
+  checkStates('TCP', TCP_STATE_NAMES, tcp);
+  checkStates('SCTP', SCTP_STATE_NAMES, sctp);
+}
+
+export function checkServerOptions(options: ServerOptions): void {
+  const { method, weight, upperThreshold, lowerThreshold } = options;
+  if (!isInteger(weight, 0, INT_MAX)) throw new LvsError('ERANGE', `weight ${weight} is out of range`);
+  if (!isInteger(upperThreshold, 0, UINT_MAX) || !isInteger(lowerThreshold, 0, UINT_MAX)) {
+    throw new LvsError('ERANGE', `thresholds ${upperThreshold} and ${lowerThreshold} are out of range`);
+  }
+  if (lowerThreshold > upperThreshold) {
+    throw new LvsError('ERANGE', `the lower threshold ${lowerThreshold} is above the upper one, ${upperThreshold}`);
+  }
+  if (upperThreshold > INT_MAX) throw new LvsError('EINVAL', `upper threshold ${upperThreshold} is out of range`);
+  if (method !== 'nat' && method !== 'dr') {
+    const remedy = 'use -m (NAT) or -g (direct routing)';
+    throw new LvsError('EOPNOTSUPP', `forwarding method '${method}' is not supported yet: ${remedy}`);
+  }
+}
+
+/** @param service - that the server is put into. */
+export function checkServerKey(service: ServiceKey, key: ServerKey): void {
+  checkPort(key.port);
+  if (addressFamily(key.address) !== familyOf(service)) {
+    throw new LvsError('EINVAL', `server ${key.address} is of another address family than its service`);
+  }
+  if (!isUnicast(key.address)) throw new LvsError('EINVAL', `server address ${key.address} is not unicast`);
+}
+
+function familyOf(key: ServiceKey): number {
+  return key.kind === 'fwmark' ? key.family : addressFamily(key.address);
+}
+
+function checkPort(port: number): void {
+  if (!isInteger(port, 0, MAX_PORT)) throw new LvsError('EINVAL', `port ${port} is not 0 … ${MAX_PORT}`);
+}
+
+function checkSeconds(what: string, seconds: number): void {
+  if (isInteger(seconds, 1, MAX_SECONDS)) return;
+  throw new LvsError('EINVAL', `${what} of ${seconds} s: 1 … ${MAX_SECONDS} s are possible`);
+}
+
+function checkStates(protocol: string, names: readonly string[], seconds: Readonly<Record<string, number>>): void {
+  for (const [state, value] of Object.entries(seconds)) {
+    if (!names.includes(state)) {
+      throw new LvsError('EINVAL', `${protocol} has no state '${state}': its states are ${names.join(', ')}`);
+    }
+    checkSeconds(`timeout of ${protocol} state ${state}`, value);
+  }
+}
+
+function isInteger(value: number, least: number, most: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= most;
+}
+
+/** What the kernel takes for a real server's address: no multicast, no broadcast, no "this network", no link-local. */
+function isUnicast(address: Address): boolean {
+  const words = addressWords(address);
+  if (addressFamily(address) === 4) {
+    const top = words[0] >>> 24;
+    return top !== 0 && (top < 224 || top >= 240) && words[0] !== -1;
+  }
+  const top = words[0] >>> 16;
+  const isUnspecified = words.every((word) => word === 0);
+  return !isUnspecified && top >>> 8 !== 0xff && (top & 0xffc0) !== 0xfe80;
+}
