@@ -11,7 +11,7 @@ import { TCP_FLAGS, TCP_RST, TCP_SYN } from '../packet/tcp.ts';
 import type { MarkClassifier } from './classify/classifier.ts';
 import type { Connections } from './connection/connections.ts';
 import { IP_VS_CONN_F_ONE_PACKET, KIND_TEMPLATE } from './connection/layout.ts';
-import { opensSctp } from './connection/sctp-state.ts';
+import { hasChunk, opensSctp } from './connection/sctp-state.ts';
 import type { Defence } from './defence/defence.ts';
 import { EngineTemplates } from './persistence/engine-templates.ts';
 import { SchedulingRequest } from './schedule/scheduler.ts';
@@ -20,7 +20,7 @@ import type { Service } from './service/service.ts';
 import type { ServiceList } from './service/service-list.ts';
 import { FTP_PORT } from './service/service-table.ts';
 import type { Sysctls } from './sysctl.ts';
-import { DROP_DEFENCE, DROP_NO_IDENTITY, DROP_NO_SERVER, DROP_TABLE_FULL, PASS } from './verdict.ts';
+import { DROP_DEFENCE, DROP_NO_IDENTITY, DROP_NO_SERVER, DROP_TABLE_FULL, DROP_TRUNCATED, PASS } from './verdict.ts';
 
 /** TCP and UDP port of active FTP's data connections, which are never scheduled. */
 const FTP_DATA = 20;
@@ -64,14 +64,20 @@ export class Admission {
    * verdict as a number not above 0: -DROP_NO_SERVER asks for an answer to the client.
    */
   admit(view: DataView, headers: Headers, device: number, now: number): number {
-    if (!this.#mayOpen(view, headers)) return -PASS;
     const request = this.#request;
-    const ports = view.getInt32(headers.transport);
     this.#read(view, headers);
+    if (!this.#mayOpen(view, headers)) {
+      // What is for this machine and has no chunk to tell by is not left to the kernel's own SCTP.
+      const isMute = headers.protocol === IPPROTO_SCTP && !hasChunk(headers.transport, headers.end);
+      return isMute && this.#isLocal(headers.family, request.destination) ? -DROP_TRUNCATED : -PASS;
+    }
+    const ports = view.getInt32(headers.transport);
     request.sourcePort = ports >>> 16;
     request.now = now;
     const service = this.#find(view, headers, device, ports & 0xffff);
     if (service === undefined || !isHost(headers.family, request.source)) return -PASS;
+    // The machine's own address comes from outside: the kernel drops those as martians, in IPv4.
+    if (headers.family === 4 && this.#isLocal(4, request.source)) return -PASS;
     if (this.#defence.dropsPacket()) return -DROP_DEFENCE;
     if (ports >>> 16 === FTP_DATA) return -PASS;
     if (service.isPersistent) return this.#admitPersistent(view, headers, service, ports, now);
@@ -81,6 +87,41 @@ export class Admission {
     const server = service.mark !== 0 || port === service.port ? service.schedule(request) : undefined;
     if (server === undefined) return this.#leave(headers, service, ports);
     return this.#open(headers, service, ports, server, server.port !== 0 ? server.port : port);
+  }
+
+  /**
+   * Opens a connection for a packet that `server` sends by itself, for the sake of its service's persistence engine
+   * (ip_vs_new_conn_out). Returns its record, or 0 when there is none to open.
+   */
+  admitServers(view: DataView, headers: Headers, server: Server, now: number): number {
+    const request = this.#request;
+    const { service } = server;
+    const ports = view.getInt32(headers.transport);
+    const serverPort = ports >>> 16;
+    const clientPort = ports & 0xffff;
+    if (service.mark !== 0 || service.port === 0 || serverPort === 0) return 0;
+    this.#read(view, headers);
+    request.source.set(request.destination);
+    request.destination.set(service.words);
+    const kind = (headers.protocol << 8) | headers.family;
+    let template = 0;
+    if (service.isPersistent) {
+      const virtual = this.#virtual;
+      virtual.set(service.words);
+      for (let i = 0; i < 4; i++) this.#client[i] = request.source[i] & service.netmask[i];
+      const templateKind = kind | KIND_TEMPLATE;
+      if (!this.engines.identify(view, headers, service, templateKind, this.#client, virtual, service.port)) return 0;
+      template = this.engines.find();
+      if (template === 0 || this.#serverOf(template) !== server) {
+        if (template !== 0) this.#connections.invalidate(template);
+        template = this.#openTemplate(service, templateKind, service.port, server, serverPort, now);
+        if (template === 0) return 0;
+      }
+    }
+    const id = this.#open(headers, service, (clientPort << 16) | service.port, server, serverPort);
+    if (id <= 0) return 0;
+    if (template !== 0) this.#connections.control(id, template, now);
+    return id;
   }
 
   #admitPersistent(view: DataView, headers: Headers, service: Service, ports: number, now: number): number {
@@ -112,23 +153,37 @@ export class Admission {
       server = service.schedule(request);
       if (server === undefined) return this.#leave(headers, service, ports);
       const serverPort = isOwnPort && port !== FTP_PORT ? server.port : 0;
-      const openedKind = hasEngine ? this.engines.kind(kind) : kind;
-      template = connections.openTemplate(
-        openedKind,
-        this.#client,
-        virtual,
-        virtualPort,
-        server,
-        serverPort,
-        service.persistence,
-        now,
-      );
+      template = this.#openTemplate(service, kind, virtualPort, server, serverPort, now);
       if (template === 0) return -DROP_TABLE_FULL;
-      if (hasEngine) this.engines.remember(template);
     }
     const id = this.#open(headers, service, ports, server, isOwnPort && server.port !== 0 ? server.port : port);
     if (id > 0) connections.control(id, template, now);
     return id;
+  }
+
+  /** A template for the client and virtual address that were just worked out; 0 when the table is full. */
+  #openTemplate(
+    service: Service,
+    kind: number,
+    virtualPort: number,
+    server: Server,
+    serverPort: number,
+    now: number,
+  ): number {
+    const hasEngine = service.engine !== '';
+    const ownKind = hasEngine ? this.engines.kind(kind) : kind;
+    const template = this.#connections.openTemplate(
+      ownKind,
+      this.#client,
+      this.#virtual,
+      virtualPort,
+      server,
+      serverPort,
+      service.persistence,
+      now,
+    );
+    if (template !== 0 && hasEngine) this.engines.remember(template);
+    return template;
   }
 
   /** The server of a template that is still good for new connections. */
@@ -145,6 +200,8 @@ export class Admission {
     const flags = isOnePacket ? IP_VS_CONN_F_ONE_PACKET : 0;
     const id = this.#connections.open(this.#request, kind, ports, server, port, flags);
     if (id === 0) return -DROP_TABLE_FULL;
+    // By a template that two services share, a server of one takes connections of the other.
+    if (server.service !== service) service.takeConnectionFrom(server.service);
     if (service.isTimed && headers.protocol === IPPROTO_TCP) this.#connections.time(id);
     return id;
   }
@@ -157,7 +214,8 @@ export class Admission {
       this.#sysctls.values.cacheBypass !== 0 &&
       service.mark !== 0 &&
       isHost(family, request.destination) &&
-      !this.#isLocal(family, request.destination)
+      // In IPv6 the kernel does not ask whether the destination is the machine itself, and finds out later.
+      (family === 6 || !this.#isLocal(family, request.destination))
     ) {
       const isOnePacket = service.onePacket && headers.protocol === IPPROTO_UDP;
       const flags = isOnePacket ? IP_VS_CONN_F_ONE_PACKET : 0;
@@ -224,7 +282,7 @@ export class Admission {
 /** Whether an address can be one host's; the kernel drops packets from others as martians and answers none of them. */
 function isHost(family: number, words: Int32Array): boolean {
   const top = words[0] >>> 24;
-  if (family === 4) return top !== 0 && top !== 127 && (top < 224 || top >= 240) && words[0] !== -1;
-  // ::/127 is the unspecified address and loopback.
-  return top !== 0xff && (words[0] | words[1] | words[2] | (words[3] & ~1)) !== 0;
+  if (family === 4) return words[0] !== 0 && top !== 127 && (top < 224 || top >= 240) && words[0] !== -1;
+  const isLoopback = (words[0] | words[1] | words[2]) === 0 && words[3] === 1;
+  return top !== 0xff && !isLoopback;
 }

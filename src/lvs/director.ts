@@ -16,8 +16,17 @@ import {
   makeIcmpv6Error,
   setIcmpSource,
 } from '../packet/icmp.ts';
-import { IPPROTO_SCTP, IPPROTO_TCP, IPV4_DST, IPV4_HLEN, IPV4_PROTOCOL, IPV4_SRC, IPV4_TTL } from '../packet/ipv4.ts';
-import { IPV6_HOPS, IPV6_SRC } from '../packet/ipv6.ts';
+import {
+  IPPROTO_SCTP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  IPV4_DST,
+  IPV4_HLEN,
+  IPV4_PROTOCOL,
+  IPV4_SRC,
+  IPV4_TTL,
+} from '../packet/ipv4.ts';
+import { IPV6_DST, IPV6_HOPS, IPV6_SRC } from '../packet/ipv6.ts';
 import { Headers, PARSE_FRAGMENT, PARSE_MALFORMED, PARSE_NOT_IP, parseFrame } from '../packet/parse.ts';
 import { TCP_FLAGS, TCP_RST, TCP_SYN } from '../packet/tcp.ts';
 import { Admission } from './admission.ts';
@@ -46,7 +55,7 @@ import { isSctpAbort, isSctpInit } from './connection/sctp-state.ts';
 import type { HashSeed } from './connection/table.ts';
 import { Culling } from './defence/culling.ts';
 import { Defence } from './defence/defence.ts';
-import { IcmpLimit } from './defence/icmp-limit.ts';
+import { IcmpLimit, type IcmpRate } from './defence/icmp-limit.ts';
 import { Drains, RESET_FORWARD } from './drains.ts';
 import { passHop } from './forward/direct.ts';
 import { DESTINATION, rewriteIpv4, rewriteIpv6, SOURCE } from './forward/nat.ts';
@@ -58,6 +67,7 @@ import { ESTIMATION_TICKS, IN_BYTES, IN_PACKETS, OUT_BYTES, OUT_PACKETS } from '
 import { Sysctls } from './sysctl.ts';
 import {
   ANSWER,
+  DROP_LOCAL_BYPASS,
   DROP_LOOPBACK,
   DROP_MALFORMED,
   DROP_NO_SERVER,
@@ -101,6 +111,8 @@ export interface DirectorOptions {
   readonly observer?: ServiceObserver;
   /** Left out: the director knows no address of its own, and sends no errors to servers. */
   readonly host?: HostAddresses;
+  /** Limit of ICMP errors; the kernel's default when left out. */
+  readonly icmpRate?: IcmpRate;
 }
 
 export class Director {
@@ -135,12 +147,12 @@ export class Director {
   readonly #heads = new Int32Array(MAX_BATCH);
   /** Result of the loads of {@link foresee}, which would be optimized away without one. */
   touched = 0;
-  readonly #source = new Int32Array(4);
+  readonly #words = new Int32Array(4);
   #icmpId: number;
   #estimateAt: number;
   #secondAt: number;
 
-  constructor({ memory, seed, now, observer, host }: DirectorOptions) {
+  constructor({ memory, seed, now, observer, host, icmpRate }: DirectorOptions) {
     const random = randomBits(seed.k0 ^ seed.k1);
     const servers: (Server | undefined)[] = [undefined];
     this.connections = new Connections(memory, seed, servers, now);
@@ -160,7 +172,7 @@ export class Director {
       isLocal: (family, words) => host?.isLocal(family, words) ?? false,
     });
     this.drains = new Drains(this.connections);
-    this.#icmpLimit = new IcmpLimit(now);
+    this.#icmpLimit = new IcmpLimit(now, icmpRate);
     this.#icmpId = seed.k0 & 0xffff;
     this.#estimateAt = (now + ESTIMATION_TICKS) | 0;
     this.#secondAt = (now + TICKS_PER_SECOND) | 0;
@@ -190,8 +202,11 @@ export class Director {
 
   /** Changes a setting. Throws LvsError. */
   setSysctl(name: string, value: number): void {
+    const { dropEntry, dropPacket, secureTcp } = this.sysctls.values;
     this.sysctls.set(name, value);
-    this.#defend();
+    const after = this.sysctls.values;
+    if (dropEntry !== after.dropEntry || dropPacket !== after.dropPacket || secureTcp !== after.secureTcp)
+      this.#defend();
   }
 
   /** Weight 0 now, and a reset for the connections that are left in `deadlineSeconds`. Throws LvsError. */
@@ -264,12 +279,14 @@ export class Director {
     const parsed = parseFrame(view, frame, length, headers);
     if (parsed >= PARSE_MALFORMED) return DROP_MALFORMED + parsed - PARSE_MALFORMED;
     if (parsed === PARSE_NOT_IP || parsed === PARSE_FRAGMENT || !isTracked(headers.protocol)) return PASS;
+    // Without a service of its family the kernel does not look at packets at all (ip_vs_unregister_hooks).
+    if (!this.services.table.serves(headers.family)) return PASS;
 
     this.frameLength = headers.end - frame;
     this.egressWord = 0;
     this.nextHop = undefined;
     const entry = this.#lookup(view, place);
-    if (entry === 0) return this.#stray(frames, now);
+    if (entry === 0 || this.#isPortless(view, entry)) return this.#stray(frames, now);
     const id = entry >> 1;
     const server = this.connections.serverOf(id);
     if ((entry & 1) !== REQUEST) {
@@ -283,6 +300,11 @@ export class Director {
       return this.sysctls.values.expireNodestConn !== 0 ? this.#replace(frames, id, now) : DROP_SERVER_GONE;
     }
     return this.#request(frames, id, server, now);
+  }
+
+  /** Whether a request comes from port 0: the kernel finds no connection for those. */
+  #isPortless(view: DataView, entry: number): boolean {
+    return (entry & 1) === REQUEST && view.getUint16(this.headers.transport) === 0;
   }
 
   #lookup(view: DataView, place: number): number {
@@ -338,16 +360,37 @@ export class Director {
       return this.#first(frames, now);
     }
     const verdict = this.#first(frames, now);
+    if (verdict === ANSWER) this.#countAnswer(id);
     connections.close(id);
     return verdict;
   }
 
   /** A packet that belongs to no connection. */
   #stray(frames: FrameMemory, now: number): number {
-    if (this.sysctls.values.natIcmpSend !== 0 && this.#isOrphan(frames.view)) {
-      return this.#answerServer(frames, ICMP_UNREACHABLE, DROP_NO_SERVER, now);
+    const asksForSender = this.sysctls.values.natIcmpSend !== 0 || this.services.table.engines > 0;
+    const sender = asksForSender ? this.#senderOf(frames.view) : undefined;
+    if (sender === undefined) return this.#first(frames, now);
+    // What passes through has its hops counted before the kernel looks at it, and answered when they are used up.
+    const passesThrough = !this.#isForUs(frames.view);
+    if (passesThrough && this.#hops(frames.view) <= 1) return PASS;
+    if (passesThrough && sender.service.engine !== '' && this.headers.protocol === IPPROTO_UDP) {
+      const id = this.admission.admitServers(frames.view, this.headers, sender, now);
+      if (id !== 0) return this.#firstReply(frames, id, sender, now);
     }
-    return this.#first(frames, now);
+    if (this.sysctls.values.natIcmpSend === 0 || this.#isEnd(frames.view)) return this.#first(frames, now);
+    if (passesThrough) passHop(frames.view, this.headers);
+    return this.#answerServer(frames, ICMP_UNREACHABLE, DROP_NO_SERVER, now);
+  }
+
+  /** The first packet of a connection that a server opened. */
+  #firstReply(frames: FrameMemory, id: number, server: Server, now: number): number {
+    const flags = this.connections.records[(id << RECORD_SHIFT) + FLAGS];
+    const verdict = this.#reply(frames, id, server, now);
+    if ((flags & IP_VS_CONN_F_ONE_PACKET) !== 0) {
+      this.egressWord = 0;
+      this.connections.release(id, REPLY);
+    }
+    return verdict;
   }
 
   /** The first packet of a connection, if it is for a service. */
@@ -357,19 +400,35 @@ export class Director {
     if (id <= 0) return -id;
     const flags = this.connections.records[(id << RECORD_SHIFT) + FLAGS];
     const verdict = this.#request(frames, id, this.connections.serverOf(id), now);
-    if ((flags & IP_VS_CONN_F_ONE_PACKET) !== 0) this.connections.release(id);
+    if ((flags & IP_VS_CONN_F_ONE_PACKET) !== 0) this.connections.release(id, REQUEST);
     return verdict;
   }
 
-  /** Whether a real server with NAT sends this, outside of any connection, and it is not a reset (nat_icmp_send). */
-  #isOrphan(view: DataView): boolean {
-    const { family, ip, transport, protocol, end } = this.headers;
-    const words = this.#source;
-    words[0] = view.getInt32(ip + (family === 4 ? IPV4_SRC : IPV6_SRC));
-    for (let i = 1; i < 4; i++) words[i] = family === 4 ? 0 : view.getInt32(ip + IPV6_SRC + (i << 2));
-    if (protocol === IPPROTO_TCP && (view.getUint8(transport + TCP_FLAGS) & TCP_RST) !== 0) return false;
-    if (protocol === IPPROTO_SCTP && isSctpAbort(view, transport, end)) return false;
-    return this.services.hasNatServer(family, protocol, words, view.getUint16(transport));
+  /** The real server with NAT that sends this packet. */
+  #senderOf(view: DataView): Server | undefined {
+    const { family, ip, transport, protocol } = this.headers;
+    const source = this.#address(view, ip + (family === 4 ? IPV4_SRC : IPV6_SRC));
+    return this.services.realServers.find(family, protocol, source, view.getUint16(transport));
+  }
+
+  /** Whether the packet is for the machine itself. */
+  #isForUs(view: DataView): boolean {
+    const { family, ip } = this.headers;
+    return this.#host?.isLocal(family, this.#address(view, ip + (family === 4 ? IPV4_DST : IPV6_DST))) === true;
+  }
+
+  /** The address at `at` as four words, good until the next call. */
+  #address(view: DataView, at: number): Int32Array {
+    const words = this.#words;
+    for (let i = 0; i < 4; i++) words[i] = this.headers.family === 4 && i > 0 ? 0 : view.getInt32(at + (i << 2));
+    return words;
+  }
+
+  /** Whether the packet ends a connection at once: nobody is told about those. */
+  #isEnd(view: DataView): boolean {
+    const { transport, protocol, end } = this.headers;
+    if (protocol === IPPROTO_TCP) return (view.getUint8(transport + TCP_FLAGS) & TCP_RST) !== 0;
+    return protocol === IPPROTO_SCTP && isSctpAbort(view, transport, end);
   }
 
   /** Client to server. */
@@ -383,10 +442,16 @@ export class Director {
       server.counters[IN_BYTES] += headers.end - headers.ip;
     }
     this.connections.advance(id, REQUEST, server, view, headers, now);
-    if (this.#hops(view) <= 1) return this.#answer(frames, ICMP_TIME_EXCEEDED, DROP_TTL, now);
+    if (this.#hops(view) <= 1) {
+      const verdict = this.#answer(frames, ICMP_TIME_EXCEEDED, DROP_TTL, now);
+      if (verdict === ANSWER) this.#countAnswer(id);
+      return verdict;
+    }
     const method = records[base + FLAGS] & IP_VS_CONN_F_FWD_MASK;
     if (method !== IP_VS_CONN_F_MASQ) {
-      this.nextHop = method === IP_VS_CONN_F_BYPASS ? undefined : server;
+      const isBypass = method === IP_VS_CONN_F_BYPASS;
+      if (isBypass && headers.family === 6 && this.#isForUs(view)) return DROP_LOCAL_BYPASS;
+      this.nextHop = isBypass ? undefined : server;
       passHop(view, headers);
       return FORWARD;
     }
@@ -397,7 +462,9 @@ export class Director {
       rewriteIpv4(view, headers, DESTINATION, address, port);
     } else {
       const rest = base + DESTINATION_6;
-      rewriteIpv6(view, headers, DESTINATION, address, records[rest], records[rest + 1], records[rest + 2], port);
+      const last = records[rest + 2];
+      if (last === 1 && (address | records[rest] | records[rest + 1]) === 0) return DROP_LOOPBACK;
+      rewriteIpv6(view, headers, DESTINATION, address, records[rest], records[rest + 1], last, port);
     }
     return FORWARD;
   }
@@ -425,13 +492,26 @@ export class Director {
         port,
       );
     }
-    if (server !== undefined && server.available) {
+    if (server?.available === true) {
       server.counters[OUT_PACKETS]++;
       server.counters[OUT_BYTES] += headers.end - headers.ip;
     }
     this.connections.advance(id, REPLY, server, view, headers, now);
     this.egressWord = base + EGRESS;
     return FORWARD;
+  }
+
+  /**
+   * An error to the client about a packet of connection `id` was made. Without NAT the kernel takes its own error, on the
+   * way out, for one that the server sends, and counts it so (ip_vs_out_icmp).
+   */
+  #countAnswer(id: number): void {
+    const isNat =
+      (this.connections.records[(id << RECORD_SHIFT) + FLAGS] & IP_VS_CONN_F_FWD_MASK) === IP_VS_CONN_F_MASQ;
+    const server = this.connections.serverOf(id);
+    if (isNat || server?.available !== true) return;
+    server.counters[OUT_PACKETS]++;
+    server.counters[OUT_BYTES] += this.frameLength - ETH_HLEN;
   }
 
   #hops(view: DataView): number {
@@ -442,9 +522,7 @@ export class Director {
   /** An ICMP error to a real server, from the machine's own address; `otherwise` when none may be sent. */
   #answerServer(frames: FrameMemory, type: number, otherwise: number, now: number): number {
     const { family, ip } = this.headers;
-    const server = this.#source;
-    const at = ip + (family === 4 ? IPV4_SRC : IPV6_SRC);
-    for (let i = 0; i < 4; i++) server[i] = family === 4 && i > 0 ? 0 : frames.view.getInt32(at + (i << 2));
+    const server = this.#address(frames.view, ip + (family === 4 ? IPV4_SRC : IPV6_SRC));
     const own = this.#host?.sourceFor(family, server);
     if (own === undefined) return otherwise;
     const verdict = this.#answer(frames, type, otherwise, now);

@@ -23,7 +23,7 @@ const range = (name: string, initial: number, least: number, most: number): Defi
 });
 
 const DEFINITIONS = {
-  amDroprate: range('am_droprate', 10, 1, INT_MAX),
+  amDroprate: range('am_droprate', 10, 0, INT_MAX),
   amemthresh: range('amemthresh', 1024, 1, INT_MAX),
   cacheBypass: flag('cache_bypass'),
   connReuseMode: range('conn_reuse_mode', 1, 0, 3),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the director says about a packet. Small integers on the hot path, each with a counter and a name.
 
-import { MALFORMED_NAMES } from '../packet/parse.ts';
+import { MALFORMED_NAMES, PARSE_MALFORMED, PARSE_TRUNCATED_TRANSPORT } from '../packet/parse.ts';
 
 /** Not the director's: back to the kernel, unchanged. */
 export const PASS = 0;
@@ -24,8 +24,12 @@ export const DROP_DEFENCE = 8;
 export const DROP_NO_IDENTITY = 9;
 /** Of a connection that is being reset: the deadline of its server's drain has passed. */
 export const DROP_RESET = 10;
+/** A connection that bypasses the servers would go to the machine itself (IPv6, as in the kernel). */
+export const DROP_LOCAL_BYPASS = 11;
 /** First of the malformed frames, in the order of MALFORMED_NAMES. */
-export const DROP_MALFORMED = 11;
+export const DROP_MALFORMED = 12;
+/** A transport header that is cut short. */
+export const DROP_TRUNCATED: number = DROP_MALFORMED + PARSE_TRUNCATED_TRANSPORT - PARSE_MALFORMED;
 
 /** Names of the verdicts, by number, for status and metrics. */
 export const VERDICT_NAMES: readonly string[] = [
@@ -40,5 +44,6 @@ export const VERDICT_NAMES: readonly string[] = [
   'drop-defence',
   'drop-no-identity',
   'drop-reset',
+  'drop-local-bypass',
   ...MALFORMED_NAMES.map((name) => `malformed-${name}`),
 ];

@@ -7,6 +7,7 @@ import {
   connection,
   type Flow,
   flow,
+  kernelReset,
   reply,
   replyPacket,
   request,
@@ -67,6 +68,8 @@ const removed = flow('tcp4', 4012);
 const returned = flow('tcp4', 4013);
 const replaced = flows('tcp4', 4014, [2, 1, 1]);
 const serviceGone = flow('tcp4', 4015);
+const serviceKept = flow('tcp4', 4016);
+const lastServiceGone = flow('tcp6', 4017);
 
 const edit = (at: Flow, weight: number): string => `-e -t ${virtualName(at)} -r ${serverName(at)} -m -w ${weight}`;
 const removal = (at: Flow): string => `-d -t ${virtualName(at)} -r ${serverName(at)}`;
@@ -149,15 +152,31 @@ const CHANGES: readonly PacketCase[] = [
   },
   {
     description: 'a connection outlives its service: its requests reach no server, its answers still pass',
-    configuration: service(serviceGone),
+    configuration: [...service(serviceGone), ...service(serviceKept, 'rr', [])],
     steps: [
       request(serviceGone, { flags: 'S' }),
       { ipvsadm: `-D -t ${virtualName(serviceGone)}` },
       toNobody(serviceGone, 'A'),
       reply(serviceGone, { flags: 'SA' }),
     ],
-    counters: [],
+    counters: [serviceStats(serviceKept, '0 0 0 0 0')],
     connections: [connection(serviceGone, '01:00', 'SYN_RECV')],
+  },
+  {
+    description: 'without any service of its family a packet is the kernel’s, also one of a connection',
+    configuration: service(lastServiceGone),
+    steps: [
+      request(lastServiceGone, { flags: 'S' }),
+      { ipvsadm: `-D -t ${virtualName(lastServiceGone)}` },
+      {
+        from: 'client',
+        packet: requestPacket(lastServiceGone, { flags: 'A', ack: 4711 }),
+        expect: { to: 'kernel' },
+        kernelAnswers: kernelReset(lastServiceGone, { flags: 'R', seq: 4711 }),
+      },
+    ],
+    counters: [],
+    connections: [connection(lastServiceGone, '01:00', 'SYN_RECV')],
   },
 ];
 

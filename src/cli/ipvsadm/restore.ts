@@ -11,27 +11,28 @@ import { ArgumentError, tryHelp, UnsupportedArgument } from './messages.ts';
 export type TextInput = AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>;
 
 /**
- * Carries the lines of `input` out one after the other. Returns 0 when the director refused some, as the original does,
- * but 2 when something is beyond Ballast; throws the {@link ArgumentError} that ends the run.
+ * Carries the lines of `input` out one after the other. Returns the status of the last, as the original does, but 2 when
+ * something is beyond Ballast; throws the {@link ArgumentError} that ends the run.
  */
 export async function restore(input: TextInput, session: Session): Promise<number> {
-  let status = 0;
+  let last = 0;
+  let isBeyond = false;
   for await (const line of linesOf(input)) {
     const words = line.split(/[ \t\r\n\0]+/).filter((word) => word !== '' && word !== 'ipvsadm');
     if (words.length === 0) continue;
     try {
       const command = await parseArguments(words, session.names);
       if (command.type === 'restore') throw tryHelp();
-      const result = await execute(command, session);
+      last = await execute(command, session);
       // These three end the process in the original.
       if (command.type === 'help' || command.type === 'version') return 0;
-      if (command.type === 'list' && result !== 0) return result;
-      if (result === UNSUPPORTED) status = result;
+      if (command.type === 'list' && last !== 0) return last;
+      if (last === UNSUPPORTED) isBeyond = true;
     } catch (error) {
       if (error instanceof ArgumentError && error.stopsRestore) throw error;
       if (error instanceof UnsupportedArgument) {
         session.stderr(`ipvsadm: ${error.message}\n`);
-        status = UNSUPPORTED;
+        isBeyond = true;
       } else if (error instanceof ArgumentError) {
         session.stderr(`${error.message}\n`);
       } else {
@@ -39,7 +40,7 @@ export async function restore(input: TextInput, session: Session): Promise<numbe
       }
     }
   }
-  return status;
+  return isBeyond ? UNSUPPORTED : last;
 }
 
 async function* linesOf(input: TextInput): AsyncGenerator<string> {

@@ -94,7 +94,8 @@ export class Connections {
   isSecure = false;
   /** Microseconds of a clock that only goes forward, wrapping; set by whoever has one, for response times. */
   microseconds = 0;
-  /** Told of templates that end while a persistence engine still knows them. */
+  /** Told of templates of a persistence engine that are not found any more, and then of their end. */
+  onEngineTemplateInvalid: (id: number) => void = () => {};
   onEngineTemplateEnd: (id: number) => void = () => {};
   /** Rows of servers by index; the director's own list. Row 0 is none. */
   readonly #servers: readonly (Server | undefined)[];
@@ -157,7 +158,7 @@ export class Connections {
     }
     records[base + FLAGS] = flags;
     if (server === undefined) {
-      records[base + FLAGS] |= IP_VS_CONN_F_BYPASS | IP_VS_CONN_F_NOOUTPUT;
+      records[base + FLAGS] |= IP_VS_CONN_F_BYPASS;
     } else {
       this.#bind(base, server);
       server.bind(false);
@@ -227,7 +228,7 @@ export class Connections {
     const base = template << RECORD_SHIFT;
     if ((this.records[base + PORTS_REQUEST] & INVALID_PORT) === INVALID_PORT) return;
     this.records[base + PORTS_REPLY] = INVALID_PORT << 16;
-    this.#endEngine(template);
+    if ((this.records[base + KIND] & KIND_ENGINE) !== 0) this.onEngineTemplateInvalid(template);
     this.table.rekey(template, this.records[base + KIND], INVALID_PORT);
   }
 
@@ -319,13 +320,13 @@ export class Connections {
     this.#forget(id, true);
   }
 
-  /** Ends a one-packet connection. */
-  release(id: number): void {
+  /** Ends a one-packet connection, whose packet went in `direction`. */
+  release(id: number, direction: number): void {
     const base = id << RECORD_SHIFT;
     if ((this.records[base + FLAGS] & CONN_F_CONTROLLED) !== 0) {
       const template = this.records[base + CONTROL] << RECORD_SHIFT;
       this.records[template + CHILDREN]--;
-      this.records[template + IN_PACKETS] = (this.records[template + IN_PACKETS] + 1) | 0;
+      if (direction === REQUEST) this.records[template + IN_PACKETS] = (this.records[template + IN_PACKETS] + 1) | 0;
     }
     this.serverOf(id)?.unbind(false);
     this.table.discard(id);
@@ -473,7 +474,7 @@ export class Connections {
     const template = (flags & CONN_F_CONTROLLED) !== 0 ? records[base + CONTROL] : 0;
     if ((flags & IP_VS_CONN_F_TEMPLATE) !== 0) {
       if (server !== undefined) server.persistent--;
-      this.#endEngine(id);
+      if ((records[base + KIND] & KIND_ENGINE) !== 0) this.onEngineTemplateEnd(id);
     } else {
       server?.unbind((flags & IP_VS_CONN_F_INACTIVE) === 0);
     }
@@ -484,11 +485,6 @@ export class Connections {
     if (isForced && records[above + CHILDREN] === 0 && (records[above + STATE] & TEMPLATE_ASSURED) === 0) {
       this.drop(template);
     }
-  }
-
-  #endEngine(template: number): void {
-    const base = template << RECORD_SHIFT;
-    if ((this.records[base + KIND] & KIND_ENGINE) !== 0) this.onEngineTemplateEnd(template);
   }
 
   /** Moves the connection between its server's active and inactive ones, §"counting" of ip_vs_proto_tcp.c. */

@@ -77,10 +77,14 @@ const TABLE: Uint8Array = Uint8Array.from(
     .map((word) => ABBREVIATIONS.indexOf(word)),
 );
 
-/** Type of the first chunk of the SCTP packet at `transport` that ends before `end`, or -1 when there is none. */
+/** Whether the SCTP packet at `transport` that ends before `end` has a chunk. */
+export function hasChunk(transport: number, end: number): boolean {
+  return transport + SCTP_HLEN + CHUNK_HLEN <= end;
+}
+
+/** Type of its first chunk, or -1 when there is none. */
 function firstChunk(view: DataView, transport: number, end: number): number {
-  const chunk = transport + SCTP_HLEN;
-  return chunk + CHUNK_HLEN <= end ? view.getUint8(chunk + CHUNK_TYPE) : -1;
+  return hasChunk(transport, end) ? view.getUint8(transport + SCTP_HLEN + CHUNK_TYPE) : -1;
 }
 
 /** What the packet means to its association, or -1 for nothing, without a chunk. */

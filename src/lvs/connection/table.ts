@@ -39,6 +39,8 @@ export interface HashSeed {
 const KEY_WORDS = 9;
 /** Buckets are added this many at a time, so that the waits for their records overlap. */
 const SPLIT_GROUP = 32;
+/** No chain entry's word: record 0 is none. */
+const NOWHERE = 0;
 
 export class ConnectionTable {
   readonly records: Int32Array;
@@ -322,29 +324,35 @@ export class ConnectionTable {
     for (let i = 0; i < SPLIT_GROUP && this.#size < buckets.length; i++) this.#split();
   }
 
-  /** Adds one bucket and moves to it what belongs there out of the one bucket that held it until now. */
+  /**
+   * Adds one bucket and moves to it what belongs there out of the one bucket that held it until now. Of entries with the
+   * same key the newest has to be found first, so the order is kept.
+   */
   #split(): void {
     const records = this.records;
     const added = this.#size;
-    let entry = this.#buckets[added & this.#low];
+    const home = added & this.#low;
+    let entry = this.#buckets[home];
     this.#size++;
-    let kept = 0;
-    let moved = 0;
+    this.#buckets[home] = 0;
+    let keptTail = NOWHERE;
+    let movedTail = NOWHERE;
     while (entry !== 0) {
       const base = (entry >> 1) << RECORD_SHIFT;
       const link = base + (entry & 1);
       const next = records[link];
+      records[link] = 0;
       if ((this.#hashRecord(base, entry & 1) & this.#high) === added) {
-        records[link] = moved;
-        moved = entry;
+        if (movedTail === NOWHERE) this.#buckets[added] = entry;
+        else records[movedTail] = entry;
+        movedTail = link;
       } else {
-        records[link] = kept;
-        kept = entry;
+        if (keptTail === NOWHERE) this.#buckets[home] = entry;
+        else records[keptTail] = entry;
+        keptTail = link;
       }
       entry = next;
     }
-    this.#buckets[added & this.#low] = kept;
-    this.#buckets[added] = moved;
     if (this.#size > this.#high) {
       this.#low = this.#high;
       this.#high = 2 * this.#high + 1;
@@ -359,15 +367,18 @@ export class ConnectionTable {
     }
     const records = this.records;
     const last = --this.#size;
-    let entry = this.#buckets[last];
+    const first = this.#buckets[last];
+    if (first === 0) return;
     this.#buckets[last] = 0;
     const home = last & this.#low;
-    while (entry !== 0) {
-      const link = ((entry >> 1) << RECORD_SHIFT) + (entry & 1);
-      const next = records[link];
-      records[link] = this.#buckets[home];
-      this.#buckets[home] = entry;
-      entry = next;
-    }
+    let tail = linkOf(first);
+    while (records[tail] !== 0) tail = linkOf(records[tail]);
+    records[tail] = this.#buckets[home];
+    this.#buckets[home] = first;
   }
+}
+
+/** Index of the word that leads on from a chain entry. */
+function linkOf(entry: number): number {
+  return ((entry >> 1) << RECORD_SHIFT) + (entry & 1);
 }

@@ -4,15 +4,25 @@
 
 import { TICKS_PER_SECOND } from '../connection/layout.ts';
 
-const PER_TICK = 1000 / TICKS_PER_SECOND;
-const BURST = 50;
+/** How many ICMP errors may be sent. */
+export interface IcmpRate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+const KERNEL_RATE: IcmpRate = { perSecond: 1000, burst: 50 };
 
 export class IcmpLimit {
-  #tokens = BURST;
+  readonly #perTick: number;
+  readonly #burst: number;
+  #tokens: number;
   #last: number;
 
   /** @param now - current tick. */
-  constructor(now: number) {
+  constructor(now: number, { perSecond, burst }: IcmpRate = KERNEL_RATE) {
+    this.#perTick = perSecond / TICKS_PER_SECOND;
+    this.#burst = burst;
+    this.#tokens = burst;
     this.#last = now;
   }
 
@@ -21,7 +31,7 @@ export class IcmpLimit {
     // Ticks never go back, so that a wrap is a long silence.
     const elapsed = (now - this.#last) >>> 0;
     if (elapsed > 0) {
-      this.#tokens = Math.min(BURST, this.#tokens + elapsed * PER_TICK);
+      this.#tokens = Math.min(this.#burst, this.#tokens + elapsed * this.#perTick);
       this.#last = now;
     }
     if (this.#tokens < 1) return false;

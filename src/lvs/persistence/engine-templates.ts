@@ -27,6 +27,7 @@ export class EngineTemplates {
   #identity: Identity | undefined = undefined;
 
   constructor(connections: Connections) {
+    connections.onEngineTemplateInvalid = (template) => this.#hide(template);
     connections.onEngineTemplateEnd = (template) => this.#forget(template);
   }
 
@@ -71,10 +72,14 @@ export class EngineTemplates {
     return this.#identities.get(template);
   }
 
-  #forget(template: number): void {
+  /** It is not found any more, but keeps its identity for as long as it is listed. */
+  #hide(template: number): void {
     const identity = this.#identities.get(template);
-    if (identity === undefined) return;
+    if (identity !== undefined && this.#templates.get(identity.key) === template) this.#templates.delete(identity.key);
+  }
+
+  #forget(template: number): void {
+    this.#hide(template);
     this.#identities.delete(template);
-    if (this.#templates.get(identity.key) === template) this.#templates.delete(identity.key);
   }
 }

@@ -34,7 +34,7 @@ export function findCallId(view: DataView, start: number, end: number): string |
     const length = callIdLength(view, value, end);
     if (length === 0) {
       // An empty one does not count: the next may.
-      at = value;
+      at = value - 1;
       continue;
     }
     return isTerminated(view, value + length, end) && length <= MAX_LENGTH ? textOf(view, value, length) : undefined;
@@ -102,7 +102,9 @@ function isWordByte(byte: number): boolean {
   return isLetter(byte) || (byte >= 48 && byte <= 57) || WORD_MARKS.has(byte);
 }
 
+/** Letters as the kernel has them: those of Latin-1. */
 function isLetter(byte: number): boolean {
+  if (byte >= 0xc0) return byte !== 0xd7 && byte !== 0xf7;
   return (byte >= 65 && byte <= 90) || (byte >= 97 && byte <= 122);
 }
 

@@ -16,6 +16,8 @@ const KEPT_IDLE = 6 * 60 * TICKS_PER_SECOND;
 /** Something remembered; `used` is the tick of its last use. */
 export interface Remembered {
   used: number;
+  /** It is forgotten: gives up its servers. */
+  release(): void;
 }
 
 export class LocalityCache<T extends Remembered> {
@@ -35,10 +37,18 @@ export class LocalityCache<T extends Remembered> {
     return entry;
   }
 
-  set(words: Int32Array, entry: T): void {
-    if (this.size >= MOST_ENTRIES) return;
-    if (isIpv4(words)) this.#ipv4.set(words[0], entry);
+  /** Remembers an entry for an address that has none; one too many is released at once. */
+  add(words: Int32Array, entry: T): void {
+    if (this.size >= MOST_ENTRIES) entry.release();
+    else if (isIpv4(words)) this.#ipv4.set(words[0], entry);
     else this.#ipv6.set(words.join(' '), entry);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    for (const entry of [...this.#ipv4.values(), ...this.#ipv6.values()]) entry.release();
+    this.#ipv4.clear();
+    this.#ipv6.clear();
   }
 
   /** About a second has passed; entries last `seconds`. */
@@ -57,7 +67,10 @@ export class LocalityCache<T extends Remembered> {
     }
   }
 
-  /** Forgets up to `goal` entries that were idle for `ticks`, the oldest first. */
+  /**
+   * Forgets up to `goal` entries that were idle for `ticks`, in the order in which they came.
+   * deviates: the kernel goes by buckets and looks at the goal after each.
+   */
   #forget(now: number, ticks: number, goal: number): void {
     let left = goal;
     for (const map of [this.#ipv4, this.#ipv6] as Map<number | string, T>[]) {
@@ -65,6 +78,7 @@ export class LocalityCache<T extends Remembered> {
         if (left <= 0) return;
         if ((now - entry.used) >>> 0 < ticks) continue;
         map.delete(key);
+        entry.release();
         left--;
       }
     }

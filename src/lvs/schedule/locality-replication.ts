@@ -8,11 +8,33 @@ import { exceeds, isOverburdened, leastLoaded, overhead } from './load.ts';
 import { LocalityCache, type Remembered } from './locality-cache.ts';
 import type { ScheduledService, Scheduler, SchedulingRequest } from './scheduler.ts';
 
-interface Homes extends Remembered {
+class Homes implements Remembered {
+  used: number;
   /** Newest first. */
-  readonly servers: Server[];
+  readonly servers: Server[] = [];
   /** Tick of the last change. */
-  changed: number;
+  changed = 0;
+
+  constructor(server: Server, now: number) {
+    this.used = now;
+    this.add(server, now);
+  }
+
+  add(server: Server, now: number): void {
+    this.servers.unshift(server);
+    this.changed = now;
+    server.remembered++;
+  }
+
+  remove(server: Server, now: number): void {
+    this.servers.splice(this.servers.indexOf(server), 1);
+    this.changed = now;
+    server.remembered--;
+  }
+
+  release(): void {
+    for (const server of this.servers) server.remembered--;
+  }
 }
 
 export class LocalityReplication implements Scheduler {
@@ -36,10 +58,9 @@ export class LocalityReplication implements Scheduler {
     const server = leastLoaded(servers);
     if (server === undefined) return undefined;
     if (homes === undefined) {
-      this.#homes.set(request.destination, { servers: [server], changed: now, used: now });
+      this.#homes.add(request.destination, new Homes(server, now));
     } else if (!homes.servers.includes(server)) {
-      homes.servers.unshift(server);
-      homes.changed = now;
+      homes.add(server, now);
     }
     return server;
   }
@@ -50,6 +71,10 @@ export class LocalityReplication implements Scheduler {
 
   edited(): void {}
 
+  close(): void {
+    this.#homes.clear();
+  }
+
   tick(now: number): void {
     this.#homes.tick(now, this.#service.sysctls.values.lblcrExpiration);
   }
@@ -59,9 +84,7 @@ export class LocalityReplication implements Scheduler {
     const lasting = this.#service.sysctls.values.lblcrExpiration * TICKS_PER_SECOND;
     if (homes.servers.length < 2 || (now - homes.changed) >>> 0 <= lasting) return;
     const most = mostLoaded(homes.servers);
-    if (most === undefined) return;
-    homes.servers.splice(homes.servers.indexOf(most), 1);
-    homes.changed = now;
+    if (most !== undefined) homes.remove(most, now);
   }
 }
 

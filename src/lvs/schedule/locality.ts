@@ -7,8 +7,29 @@ import { isOverburdened, leastLoaded } from './load.ts';
 import { LocalityCache, type Remembered } from './locality-cache.ts';
 import type { ScheduledService, Scheduler, SchedulingRequest } from './scheduler.ts';
 
-interface Home extends Remembered {
-  server: Server;
+class Home implements Remembered {
+  used: number;
+  #server: Server;
+
+  constructor(server: Server, now: number) {
+    this.#server = server;
+    this.used = now;
+    server.remembered++;
+  }
+
+  get server(): Server {
+    return this.#server;
+  }
+
+  set server(server: Server) {
+    this.release();
+    this.#server = server;
+    server.remembered++;
+  }
+
+  release(): void {
+    this.#server.remembered--;
+  }
 }
 
 export class Locality implements Scheduler {
@@ -30,7 +51,7 @@ export class Locality implements Scheduler {
     const server = leastLoaded(servers);
     if (server === undefined) return undefined;
     if (home !== undefined) home.server = server;
-    else this.#homes.set(request.destination, { server, used: request.now });
+    else this.#homes.add(request.destination, new Home(server, request.now));
     return server;
   }
 
@@ -39,6 +60,10 @@ export class Locality implements Scheduler {
   removed(): void {}
 
   edited(): void {}
+
+  close(): void {
+    this.#homes.clear();
+  }
 
   tick(now: number): void {
     this.#homes.tick(now, this.#service.sysctls.values.lblcExpiration);

@@ -16,7 +16,8 @@ import {
 import { sipHash } from './sip-hash.ts';
 import { greatestCommonDivisor } from './weighted-round-robin.ts';
 
-const SLOTS = 4093;
+/** Slots, and so the most servers. */
+export const MAGLEV_SLOTS = 4093;
 /** Weights are cut to so many bits. */
 const WEIGHT_BITS = 6;
 const OFFSET_KEY = 2654435761;
@@ -27,7 +28,7 @@ export class Maglev implements Scheduler {
   readonly name = 'mh';
   readonly #service: ScheduledService;
   /** Index into {@link #seated} by slot. */
-  readonly #slots: Int16Array = new Int16Array(SLOTS).fill(EMPTY);
+  readonly #slots: Int16Array = new Int16Array(MAGLEV_SLOTS).fill(EMPTY);
   /** The servers when the table was made. */
   #seated: readonly Server[] = [];
   #isStale = true;
@@ -40,7 +41,7 @@ export class Maglev implements Scheduler {
     if (this.#isStale) this.#fill();
     const { flags } = this.#service;
     const key = foldAddress(request.source) + ((flags & SCHEDULER_FLAG_2) !== 0 ? request.sourcePort : 0);
-    const slot = sipHash(key | 0, OFFSET_KEY) % SLOTS;
+    const slot = sipHash(key | 0, OFFSET_KEY) % MAGLEV_SLOTS;
     const place = this.#slots[slot];
     if (place === EMPTY) return undefined;
     const server = this.#seated[place];
@@ -61,8 +62,8 @@ export class Maglev implements Scheduler {
   }
 
   #fallBack(key: number, slot: number): Server | undefined {
-    for (let offset = 0; offset < SLOTS; offset++) {
-      const next = sipHash((key + ((offset + slot) % SLOTS)) | 0, OFFSET_KEY) % SLOTS;
+    for (let offset = 0; offset < MAGLEV_SLOTS; offset++) {
+      const next = sipHash((key + ((offset + slot) % MAGLEV_SLOTS)) | 0, OFFSET_KEY) % MAGLEV_SLOTS;
       const server = this.#seated[this.#slots[next]];
       if (isAble(server)) return server;
     }
@@ -76,7 +77,7 @@ export class Maglev implements Scheduler {
   #fill(): void {
     this.#isStale = false;
     const servers = this.#service.servers.slice();
-    if (servers.length > SLOTS) return;
+    if (servers.length > MAGLEV_SLOTS) return;
     const weights = servers.map((server) => (this.#service.hashSkipsQuiesced ? server.weight : server.lastWeight));
     const divisor = weights.reduce((gcd, weight) => (weight > 0 ? greatestCommonDivisor(gcd, weight) : gcd), 0);
     this.#seated = servers;
@@ -92,18 +93,18 @@ export class Maglev implements Scheduler {
 
   #seat(servers: readonly Server[], turns: readonly number[]): void {
     const keys = servers.map((server) => (foldAddress(server.words) + server.port) | 0);
-    const at = Int32Array.from(keys, (key) => sipHash(key, OFFSET_KEY) % SLOTS);
-    const skips = Int32Array.from(keys, (key) => (sipHash(key, SKIP_KEY) % (SLOTS - 1)) + 1);
+    const at = Int32Array.from(keys, (key) => sipHash(key, OFFSET_KEY) % MAGLEV_SLOTS);
+    const skips = Int32Array.from(keys, (key) => (sipHash(key, SKIP_KEY) % (MAGLEV_SLOTS - 1)) + 1);
     const slots = this.#slots;
     let seated = 0;
     for (;;) {
       for (let i = 0; i < servers.length; i++) {
         for (let turn = 0; turn < turns[i]; turn++) {
           let slot = at[i];
-          while (slots[slot] !== EMPTY) slot = (slot + skips[i]) % SLOTS;
+          while (slots[slot] !== EMPTY) slot = (slot + skips[i]) % MAGLEV_SLOTS;
           at[i] = slot;
           slots[slot] = i;
-          if (++seated === SLOTS) return;
+          if (++seated === MAGLEV_SLOTS) return;
         }
       }
     }

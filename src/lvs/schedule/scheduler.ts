@@ -46,4 +46,6 @@ export interface Scheduler {
   edited(): void;
   /** Time passes; about once a second, for schedulers that remember. */
   tick?(now: number): void;
+  /** The service goes, or takes another scheduler: gives up the servers that it remembers. */
+  close?(): void;
 }

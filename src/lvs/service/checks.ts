@@ -15,6 +15,7 @@ import {
   type ServiceTuning,
 } from '../model.ts';
 import { ENGINES } from '../persistence/engine-templates.ts';
+import { MAGLEV_SLOTS } from '../schedule/maglev.ts';
 import { SCHEDULERS } from '../schedule/schedulers.ts';
 
 /** Largest weight and threshold: INT_MAX, as ipvsadm has it. */
@@ -74,12 +75,21 @@ export function checkServerOptions(options: ServerOptions): void {
   }
 }
 
-/** @param service - that the server is put into. */
-export function checkServerKey(service: ServiceKey, key: ServerKey): void {
-  checkPort(key.port);
+/** The kernel asks this of edits too, and before anything else. */
+export function checkFamily(service: ServiceKey, key: ServerKey): void {
   if (addressFamily(key.address) !== familyOf(service)) {
     throw new LvsError('EINVAL', `server ${key.address} is of another address family than its service`);
   }
+}
+
+/** Whether a scheduler can take a service over that has so many servers. */
+export function checkCapacity(scheduler: string, servers: number): void {
+  if (scheduler !== 'mh' || servers <= MAGLEV_SLOTS) return;
+  throw new LvsError('EINVAL', `mh has places for ${MAGLEV_SLOTS} servers, the service has ${servers}`);
+}
+
+export function checkServerKey(key: ServerKey): void {
+  checkPort(key.port);
   if (!isUnicast(key.address)) throw new LvsError('EINVAL', `server address ${key.address} is not unicast`);
 }
 
@@ -109,14 +119,18 @@ function isInteger(value: number, least: number, most: number): boolean {
   return Number.isInteger(value) && value >= least && value <= most;
 }
 
-/** What the kernel takes for a real server's address: no multicast, no broadcast, no "this network", no link-local. */
+/**
+ * What the kernel takes for a real server's address: no multicast, no broadcast, no link-local, no IPv4 address in the
+ * form of IPv6.
+ */
 function isUnicast(address: Address): boolean {
   const words = addressWords(address);
   if (addressFamily(address) === 4) {
     const top = words[0] >>> 24;
-    return top !== 0 && (top < 224 || top >= 240) && words[0] !== -1;
+    return words[0] !== 0 && (top < 224 || top >= 240) && words[0] !== -1;
   }
   const top = words[0] >>> 16;
   const isUnspecified = words.every((word) => word === 0);
-  return !isUnspecified && top >>> 8 !== 0xff && (top & 0xffc0) !== 0xfe80;
+  const isMapped = (words[0] | words[1]) === 0 && words[2] === 0xffff;
+  return !isUnspecified && !isMapped && top >>> 8 !== 0xff && (top & 0xffc0) !== 0xfe80;
 }

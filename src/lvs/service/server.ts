@@ -32,6 +32,8 @@ export class Server {
   total = 0;
   /** Persistence templates. */
   persistent = 0;
+  /** Schedulers that remember it for a destination. */
+  remembered = 0;
   /** Smoothed time from SYN to SYN-ACK in µs, 0 before the first; only measured for `lrt`. */
   responseTime = 0;
   /** Takes no new connections at all: it is being drained. */
@@ -55,9 +57,9 @@ export class Server {
     this.lastWeight = options.weight;
   }
 
-  /** Connections and templates that refer to this server. */
+  /** Connections, templates and memories of schedulers that refer to this server. */
   get references(): number {
-    return this.total + this.persistent;
+    return this.total + this.persistent + this.remembered;
   }
 
   /** Takes new options, with what follows from them; `isAdded` when it is put into a service (__ip_vs_update_dest). */

@@ -81,15 +81,11 @@ const REFUSED: readonly [string, string, (list: ServiceList) => void][] = [
   [
     'no prefix at all for IPv6',
     'EINVAL',
-    (list) => list.addService(WEB6, { ...RR, persistence: { timeoutSeconds: 1, prefixLength: 0 } }),
+    (list) => list.editService(WEB6, { ...RR, persistence: { timeoutSeconds: 1, prefixLength: 0 } }),
   ],
   ['a firewall mark of 0', 'EINVAL', (list) => list.addService({ kind: 'fwmark', mark: 0, family: 4 }, RR)],
   ['a slow start for ever', 'EINVAL', (list) => list.tuneService(WEB, { slowStartSeconds: 2 ** 31 })],
-  [
-    'a timeout of an unknown state',
-    'EINVAL',
-    (list) => list.tuneService(WEB, { timeouts: { sctp: { OPEN: 5 } } }),
-  ],
+  ['a timeout of an unknown state', 'EINVAL', (list) => list.tuneService(WEB, { timeouts: { sctp: { OPEN: 5 } } })],
   ['a timeout of no time', 'EINVAL', (list) => list.tuneService(WEB, { timeouts: { udp: 0 } })],
   ['an edit of no service', 'ESRCH', (list) => list.editService(service('udp:10.0.0.1:80'), RR)],
   ['deleting no service', 'ESRCH', (list) => list.deleteService(service('tcp:10.0.0.1:81'))],
@@ -101,14 +97,12 @@ const REFUSED: readonly [string, string, (list: ServiceList) => void][] = [
   ['deleting no server', 'ENOENT', (list) => list.deleteServer(WEB, server('192.168.1.2:8080'))],
   ['a server of another family', 'EINVAL', (list) => list.addServer(WEB, server('[2001:db8::2]:80'), NAT)],
   ['a server of another family', 'EINVAL', (list) => list.addServer(WEB6, server('192.168.1.1:80'), NAT)],
-  ...['0.0.0.0', '0.1.2.3', '224.0.0.1', '239.255.255.255', '255.255.255.255'].map(
-    (address): (typeof REFUSED)[number] => [
-      `server address ${address}`,
-      'EINVAL',
-      (list) => list.addServer(WEB, { address: address as Address, port: 80 }, NAT),
-    ],
-  ),
-  ...['::', 'ff02::1', 'fe80::1', 'febf::1'].map((address): (typeof REFUSED)[number] => [
+  ...['0.0.0.0', '224.0.0.1', '239.255.255.255', '255.255.255.255'].map((address): (typeof REFUSED)[number] => [
+    `server address ${address}`,
+    'EINVAL',
+    (list) => list.addServer(WEB, { address: address as Address, port: 80 }, NAT),
+  ]),
+  ...['::', 'ff02::1', 'fe80::1', 'febf::1', '::ffff:192.0.2.1'].map((address): (typeof REFUSED)[number] => [
     `server address ${address}`,
     'EINVAL',
     (list) => list.addServer(WEB6, { address: address as Address, port: 80 }, NAT),

@@ -15,7 +15,16 @@ import {
   type ServiceTuning,
 } from '../model.ts';
 import { formatServerKey, formatServiceKey } from '../service-key.ts';
-import { checkServerKey, checkServerOptions, checkServiceKey, checkServiceOptions, checkTuning } from './checks.ts';
+import {
+  checkCapacity,
+  checkFamily,
+  checkServerKey,
+  checkServerOptions,
+  checkServiceKey,
+  checkServiceOptions,
+  checkTuning,
+} from './checks.ts';
+import { RealServers } from './real-servers.ts';
 import { Server } from './server.ts';
 import { Service, type ServiceEnvironment } from './service.ts';
 import { ServiceTable } from './service-table.ts';
@@ -49,6 +58,7 @@ export interface ServiceListParts {
 
 export class ServiceList {
   readonly table: ServiceTable = new ServiceTable();
+  readonly realServers: RealServers = new RealServers();
   /** Every server that is in a service or still known, by its index; row 0 is none. */
   readonly serversByIndex: (Server | undefined)[];
   /** Called when a server was taken out of its service. */
@@ -77,8 +87,8 @@ export class ServiceList {
 
   addService(key: ServiceKey, options: ServiceOptions): void {
     checkServiceKey(key);
-    checkServiceOptions(key, options);
     if (this.table.get(key) !== undefined) throw new LvsError('EEXIST', `service ${formatServiceKey(key)} exists`);
+    checkServiceOptions(key, options);
     // A service that was deleted while it had connections is still known.
     if (!this.#goneOf.has(formatServiceKey(key))) this.#observer?.serviceAdded(key);
     this.table.add(new Service(key, options, this.#environment));
@@ -87,7 +97,8 @@ export class ServiceList {
   editService(key: ServiceKey, options: ServiceOptions): void {
     const service = this.find(key);
     checkServiceOptions(key, options);
-    service.edit(options);
+    checkCapacity(options.scheduler, service.servers.length);
+    this.table.edit(service, () => service.edit(options));
   }
 
   tuneService(key: ServiceKey, tuning: ServiceTuning): void {
@@ -107,8 +118,9 @@ export class ServiceList {
 
   addServer(serviceKey: ServiceKey, key: ServerKey, options: ServerOptions): void {
     const service = this.find(serviceKey);
+    checkFamily(serviceKey, key);
     checkServerOptions(options);
-    checkServerKey(serviceKey, key);
+    checkServerKey(key);
     if (service.find(key) !== undefined) throw new LvsError('EEXIST', `server ${formatServerKey(key)} exists`);
     const name = goneName(serviceKey, key);
     const gone = this.#gone.get(name);
@@ -118,6 +130,7 @@ export class ServiceList {
       const server = new Server(index, service, key, options);
       this.serversByIndex[index] = server;
       service.add(server, this.now);
+      this.realServers.add(server);
       return;
     }
     if (!gone.isObserved) this.#observer?.serverKnown(service.key, key);
@@ -126,12 +139,18 @@ export class ServiceList {
     gone.server.configure(options, true);
     gone.server.available = true;
     service.add(gone.server, this.now);
+    this.realServers.add(gone.server);
   }
 
   editServer(serviceKey: ServiceKey, key: ServerKey, options: ServerOptions): void {
     const service = this.find(serviceKey);
+    checkFamily(serviceKey, key);
     checkServerOptions(options);
-    service.editServer(findServer(service, key), options, this.now);
+    const server = findServer(service, key);
+    const changesMethod = server.options.method !== options.method;
+    if (changesMethod) this.realServers.remove(server);
+    service.editServer(server, options, this.now);
+    if (changesMethod) this.realServers.add(server);
   }
 
   deleteServer(serviceKey: ServiceKey, key: ServerKey): void {
@@ -187,20 +206,6 @@ export class ServiceList {
     }
   }
 
-  /**
-   * Whether a NAT server with exactly this address and port is in a service of the protocol, or of a mark: for packets
-   * of servers that belong to no connection (ip_vs_has_real_service).
-   */
-  hasNatServer(family: number, protocol: number, words: Int32Array, port: number): boolean {
-    for (const service of this.table.values()) {
-      if (service.family !== family || (service.mark === 0 && service.protocol !== protocol)) continue;
-      for (const server of service.servers) {
-        if (server.port === port && server.options.method === 'nat' && sameWords(server.words, words)) return true;
-      }
-    }
-    return false;
-  }
-
   snapshot(): ServiceSnapshot[] {
     return Array.from(this.table.values(), (service) => service.snapshot());
   }
@@ -217,6 +222,7 @@ export class ServiceList {
 
   #deleteService(service: Service): void {
     addCounters(this.#retired, service.counters());
+    service.close();
     for (const server of [...service.servers]) this.#takeOut(service, server);
     this.table.remove(service);
     this.#forgetService(service.key);
@@ -224,6 +230,7 @@ export class ServiceList {
 
   #takeOut(service: Service, server: Server): void {
     service.remove(server);
+    this.realServers.remove(server);
     server.available = false;
     if (this.#gone.size === 0) this.#trashAt = (this.now + TRASH_PERIOD) | 0;
     const gone = { service: service.key, server, idleSince: undefined, isObserved: true };
@@ -281,8 +288,4 @@ function findServer(service: Service, key: ServerKey): Server {
   const server = service.find(key);
   if (server === undefined) throw new LvsError('ENOENT', `no server ${formatServerKey(key)}`);
   return server;
-}
-
-function sameWords(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
-  return a[0] === b[0] && a[1] === b[1] && a[2] === b[2] && a[3] === b[3];
 }

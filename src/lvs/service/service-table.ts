@@ -16,6 +16,11 @@ export class ServiceTable {
   allPorts = 0;
   /** Services of {@link FTP_PORT}. */
   ftp = 0;
+  /** Services with a persistence engine, whose servers may open connections. */
+  engines = 0;
+  /** Services of each family. */
+  #ipv4 = 0;
+  #ipv6 = 0;
   /** In the order in which they were added. */
   readonly #byKey = new Map<string, Service>();
   readonly #buckets: Service[][] = Array.from({ length: BUCKETS }, () => []);
@@ -42,6 +47,13 @@ export class ServiceTable {
     }
     const bucket = this.#bucket(service);
     bucket.splice(bucket.indexOf(service), 1);
+  }
+
+  /** Changes a service by `edit`, which leaves its key. */
+  edit(service: Service, edit: () => void): void {
+    this.#count(service, -1);
+    edit();
+    this.#count(service, 1);
   }
 
   values(): IterableIterator<Service> {
@@ -77,9 +89,17 @@ export class ServiceTable {
     return undefined;
   }
 
+  /** Whether there is any service of a family. */
+  serves(family: number): boolean {
+    return family === 4 ? this.#ipv4 > 0 : this.#ipv6 > 0;
+  }
+
   #count(service: Service, step: number): void {
+    if (service.family === 4) this.#ipv4 += step;
+    else this.#ipv6 += step;
     if (service.port === 0) this.allPorts += step;
     if (service.port === FTP_PORT) this.ftp += step;
+    if (service.engine !== '') this.engines += step;
   }
 
   #marks(family: number): Map<number, Service> {

@@ -20,7 +20,7 @@ import type { ScheduledService, Scheduler, SchedulingRequest } from '../schedule
 import { createScheduler } from '../schedule/schedulers.ts';
 import type { Sysctls } from '../sysctl.ts';
 import type { Server } from './server.ts';
-import { addCounters, newCounters, Traffic } from './traffic.ts';
+import { addCounters, CONNECTIONS, newCounters, Traffic } from './traffic.ts';
 
 /** The service of a mark or of an address; both have servers, only the latter an address. */
 export type AddressKey = Extract<ServiceKey, { kind: 'address' }>;
@@ -100,8 +100,16 @@ export class Service implements ScheduledService {
   /** Takes new options; another scheduler starts from the beginning, the same one goes on. */
   edit(options: ServiceOptions): void {
     this.#unfold(options);
-    if (options.scheduler !== this.#options.scheduler) this.#scheduler = this.#newScheduler(options.scheduler);
+    if (options.scheduler !== this.#options.scheduler) {
+      this.#scheduler.close?.();
+      this.#scheduler = this.#newScheduler(options.scheduler);
+    }
     this.#options = options;
+  }
+
+  /** The service is deleted. */
+  close(): void {
+    this.#scheduler.close?.();
   }
 
   tune(tuning: ServiceTuning): void {
@@ -173,6 +181,12 @@ export class Service implements ScheduledService {
     for (const server of this.#rising.keys()) changed = this.#ramp(server, now) || changed;
     if (changed) this.#scheduler.edited();
     this.#scheduler.tick?.(now);
+  }
+
+  /** A connection that was counted at a server of another service is this one's. */
+  takeConnectionFrom(other: Service): void {
+    this.#retired[CONNECTIONS]++;
+    other.#retired[CONNECTIONS]--;
   }
 
   /** Sum over the servers of now and of the past. */

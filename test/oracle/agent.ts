@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs inside User Mode Linux, started by its init script: plays scenarios against the kernel's IPVS and writes down what
+// came of them. Speaks lines with the host over the console; scenarios and outcomes go through files of the folder
+// that both see. Scenarios of one request wait together, so that waiting costs once.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { formatAddress } from '../../src/packet/address.ts';
+import { CHUNK_INIT } from '../../src/packet/sctp.ts';
+import { fromHex, hex } from '../support/frames.ts';
+import { KernelWorld, prepareFarEnd } from './kernel-world.ts';
+import { type Listing, listingsOf, type StepOutcome, type TimedOutcome } from './outcome.ts';
+import { conversationName, endsOf, type PacketStep, packetOf, type Scenario, type Step } from './scenario.ts';
+import { LINE_MARK } from './uml.ts';
+
+const ETH_HLEN = 14;
+/** Before the first line of each listing. */
+const LISTING_START = /^(?=IP Virtual Server version|IPVS connection entries)/m;
+
+interface Target {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A scenario under way. */
+class Play {
+  readonly #scenario: Scenario;
+  readonly #world: KernelWorld;
+  readonly #plain: KernelWorld;
+  readonly #targets = new Map<string, Target>();
+  readonly #seen = new Set<string>();
+  #endsLost = false;
+
+  constructor(scenario: Scenario, world: KernelWorld, plain: KernelWorld) {
+    this.#scenario = scenario;
+    this.#world = world;
+    this.#plain = plain;
+  }
+
+  async run(): Promise<TimedOutcome[]> {
+    const { marks, steps } = this.#scenario;
+    if (marks.length > 0) this.#world.mark(marks);
+    const outcomes: TimedOutcome[] = [];
+    const start = performance.now();
+    for (let i = 0; i < steps.length; ) {
+      const at = performance.now() - start;
+      const lines = commandsFrom(steps, i);
+      if (lines.length > 1) {
+        // Several commands in a row are one restore: starting a program is dear in here.
+        const result = this.#world.ipvsadm(['-R'], lines.join('\n'));
+        for (const _ of lines) outcomes.push({ at, outcome: { kind: 'command', ...result } });
+        i += lines.length;
+        continue;
+      }
+      const step = steps[i];
+      if (step.kind === 'wait') {
+        // Only here do scenarios give way to one another: packets that follow closely stay close.
+        await new Promise((resolve) => setTimeout(resolve, step.seconds * 1000));
+        outcomes.push({ at, outcome: { kind: 'wait' } });
+      } else {
+        outcomes.push({ at, outcome: this.#step(step) });
+      }
+      i++;
+    }
+    return outcomes;
+  }
+
+  #step(step: Exclude<Step, { kind: 'wait' }>): StepOutcome {
+    switch (step.kind) {
+      case 'packet':
+        return this.#packet(step);
+      case 'ipvsadm':
+        return { kind: 'command', ...this.#world.ipvsadm(step.line.split(' ')) };
+      case 'sysctl':
+        this.#world.sysctl(step.name, step.value);
+        if (step.name === 'expire_nodest_conn') this.#endsLost = step.value !== 0;
+        return { kind: 'command', status: 0, output: '' };
+      case 'look':
+        return { kind: 'look', listings: this.#look(listingsOf(step.counters)) };
+    }
+  }
+
+  /** All listings by one program, which is dear to start in here. */
+  #look(names: readonly string[]): Listing[] {
+    const { output } = this.#world.ipvsadm(['-R'], names.join('\n'));
+    const texts = output.split(LISTING_START);
+    if (texts.length !== names.length) throw new Error(`${names.length} listings asked for, got: ${output}`);
+    return names.map((name, i) => ({ name, text: texts[i] }));
+  }
+
+  /** Whether a packet may have put another connection in the place of an old one. */
+  #mayReplace(step: PacketStep, name: string): boolean {
+    if (step.direction === 'reply' || !this.#seen.has(name)) return false;
+    return this.#endsLost || step.flags.includes('S') || step.chunks[0] === CHUNK_INIT;
+  }
+
+  #packet(step: PacketStep): StepOutcome {
+    const name = conversationName(step);
+    const packet = packetOf(step, endsOf(step, this.#targets.get(name)));
+    const side = step.direction === 'request' ? 'front' : 'back';
+    const emissions = this.#world.exchange(side, packet);
+    const plain = this.#plain.exchange(side, packet);
+    const forwarded = emissions.find((emission) => emission.side === 'back');
+    if (step.direction === 'request' && forwarded !== undefined) {
+      const target = destinationOf(fromHex(forwarded.frame).subarray(ETH_HLEN));
+      // With direct routing servers answer past the director.
+      if (target.address !== step.virtual) this.#targets.set(name, target);
+    }
+    if (this.#mayReplace(step, name)) Atomics.wait(PAUSE, 0, 0, PAUSE_MS);
+    this.#seen.add(name);
+    return { kind: 'packet', packet: hex(packet), side, emissions, plain };
+  }
+}
+
+/** The kernel ends a connection that another takes the place of with its next tick; until then a packet may revive it. */
+const PAUSE_MS = 25;
+const PAUSE = new Int32Array(new SharedArrayBuffer(4));
+
+/** The command lines from step `i` on that follow one another. */
+function commandsFrom(steps: readonly Step[], i: number): string[] {
+  const lines: string[] = [];
+  for (let at = i; at < steps.length; at++) {
+    const step = steps[at];
+    if (step.kind !== 'ipvsadm') break;
+    lines.push(step.line);
+  }
+  return lines;
+}
+
+/** Where a packet goes. */
+function destinationOf(packet: Uint8Array): Target {
+  const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
+  if (packet[0] >>> 4 === 4) {
+    return { address: formatAddress(4, [view.getInt32(16), 0, 0, 0]), port: view.getUint16((packet[0] & 15) * 4 + 2) };
+  }
+  const words = [24, 28, 32, 36].map((at) => view.getInt32(at));
+  return { address: formatAddress(6, words), port: view.getUint16(42) };
+}
+
+async function playIn(name: string, scenario: Scenario, plain: KernelWorld): Promise<TimedOutcome[]> {
+  const world = new KernelWorld(name);
+  try {
+    return await new Play(scenario, world, plain).run();
+  } finally {
+    world.close();
+  }
+}
+
+async function main(folder: string): Promise<void> {
+  prepareFarEnd();
+  const plain = new KernelWorld('plain');
+  let serial = 0;
+  const say = (line: string): void => void process.stdout.write(`${LINE_MARK}${line}\n`);
+  say('ready');
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [word, name] = line.trim().split(' ');
+    if (word !== 'play') break;
+    try {
+      const scenarios = JSON.parse(readFileSync(join(folder, name), 'utf8')) as Scenario[];
+      const plays: Promise<TimedOutcome[]>[] = [];
+      for (const scenario of scenarios) {
+        const play = playIn(`w${++serial}`, scenario, plain);
+        play.catch(() => {});
+        plays.push(play);
+        // Those that have waited long enough go first: the time that passes in a scenario stays near what it says.
+        await new Promise(setImmediate);
+      }
+      writeFileSync(join(folder, `${name}.out`), JSON.stringify(await Promise.all(plays)));
+      say('done');
+    } catch (error) {
+      say(`failed ${JSON.stringify(error instanceof Error ? (error.stack ?? error.message) : String(error))}`);
+    }
+  }
+}
+
+await main(process.argv[2]);

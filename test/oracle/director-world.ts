@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// The director in the oracle's world: the engine between two memory links, with the routes and neighbours that the
+// kernel's side has and a clock that is moved by hand. What it gives back to the kernel is told apart.
+
+import { runIpvsadm } from '../../src/cli/ipvsadm/run.ts';
+import { AdjacencyTable } from '../../src/dataplane/engine/adjacency.ts';
+import { Engine } from '../../src/dataplane/engine/engine.ts';
+import { FramePool } from '../../src/dataplane/engine/frame-pool.ts';
+import { FRAME_SIZE } from '../../src/dataplane/engine/link.ts';
+import { LocalDataPlane } from '../../src/dataplane/engine/local.ts';
+import { MemoryLink } from '../../src/dataplane/engine/memory-link.ts';
+import type { EngineRoute } from '../../src/dataplane/engine/route-table.ts';
+import { connectionMemoryBytes, layConnectionMemory, MS_PER_TICK } from '../../src/lvs/connection/layout.ts';
+import { Director } from '../../src/lvs/director.ts';
+import { type Address, addressFamily, addressWords } from '../../src/packet/address.ts';
+import { hex } from '../support/frames.ts';
+import { macBytes } from '../support/raw-frame.ts';
+import type { Emission } from './outcome.ts';
+import type { MarkRule } from './scenario.ts';
+import { ScenarioMarks } from './scenario-marks.ts';
+import {
+  FAMILIES,
+  MTU,
+  PREFIX,
+  ROUTER,
+  SERVERS,
+  SIDE_NAMES,
+  SIDES,
+  type Side,
+  serverAddress,
+  serverMac,
+  VIRTUALS,
+  virtualAddress,
+} from './world.ts';
+
+const FRAMES = 64;
+const MAX_CONNECTIONS = 8192;
+const TYPES: Readonly<Record<number, readonly number[]>> = { 4: [0x08, 0x00], 6: [0x86, 0xdd] };
+const INDEXES: Readonly<Record<Side, number>> = { front: 1, back: 2 };
+
+/** What the director made of a packet. */
+export interface Exchange {
+  readonly emissions: readonly Emission[];
+  /** It was not the director's: the kernel got it. */
+  readonly isPassed: boolean;
+}
+
+export class DirectorWorld {
+  readonly director: Director;
+  readonly #dataplane: LocalDataPlane;
+  readonly #engine: Engine;
+  readonly #pool = new FramePool(FRAMES);
+  readonly #links: Readonly<Record<Side, MemoryLink>>;
+  #now = 0;
+  #passed = 0;
+
+  constructor(marks: readonly MarkRule[]) {
+    const memory = layConnectionMemory(new ArrayBuffer(connectionMemoryBytes(MAX_CONNECTIONS)), MAX_CONNECTIONS);
+    const adjacencies = new AdjacencyTable(() => {});
+    this.director = new Director({
+      memory,
+      seed: { k0: 1, k1: 2 },
+      now: 0,
+      host: {
+        isLocal: (family, [w0, w1, w2, w3]) =>
+          adjacencies.routes.lookup(family === 4 ? 4 : 6, [w0, w1, w2, w3])?.route.kind === 'local',
+        sourceFor: (family) => addressWords(SIDES.back.address[family === 4 ? 4 : 6] as Address),
+      },
+      icmpRate: { perSecond: Number.POSITIVE_INFINITY, burst: Number.POSITIVE_INFINITY },
+    });
+    this.director.admission.marks = new ScenarioMarks(marks);
+    this.#dataplane = new LocalDataPlane(this.director, () => this.#now);
+    const buffer = new ArrayBuffer(FRAMES * FRAME_SIZE);
+    const bytes = new Uint8Array(buffer);
+    this.#engine = new Engine({
+      director: this.director,
+      frames: { view: new DataView(buffer), bytes },
+      adjacencies,
+      kernel: {
+        inject: () => {
+          this.#passed++;
+          return true;
+        },
+      },
+    });
+    const link = (side: Side): MemoryLink =>
+      new MemoryLink({ name: side, index: INDEXES[side], pool: this.#pool, bytes });
+    this.#links = { front: link('front'), back: link('back') };
+    this.#connect(adjacencies);
+  }
+
+  /** Moves the clock to so many milliseconds since the beginning; timers run on the way. */
+  moveTo(ms: number): void {
+    const target = Math.floor(ms / MS_PER_TICK);
+    while (this.#now < target) this.#engine.turn(++this.#now | 0);
+  }
+
+  get now(): number {
+    return this.#now;
+  }
+
+  exchange(side: Side, packet: Uint8Array): Exchange {
+    const from = side === 'front' ? ROUTER.mac : serverMac(1);
+    const header = [...macBytes(SIDES[side].mac), ...macBytes(from), ...TYPES[packet[0] >>> 4]];
+    const passed = this.#passed;
+    this.#links[side].deliver(Uint8Array.from([...header, ...packet]));
+    this.#engine.turn(this.#now | 0);
+    const emissions = SIDE_NAMES.flatMap((each) =>
+      this.#links[each].sent.splice(0).map((frame) => ({ side: each, frame: hex(frame) })),
+    );
+    return { emissions, isPassed: this.#passed > passed };
+  }
+
+  async ipvsadm(args: readonly string[], input = ''): Promise<{ status: number; output: string }> {
+    let stdout = '';
+    let stderr = '';
+    const io = {
+      stdin: [input],
+      stdout: (text: string): void => {
+        stdout += text;
+      },
+      stderr: (text: string): void => {
+        stderr += text;
+      },
+    };
+    const status = await runIpvsadm(args, io, this.#dataplane);
+    return { status, output: stdout + stderr };
+  }
+
+  sysctl(name: string, value: number): void {
+    this.#dataplane.applyNow({ type: 'set-sysctl', name, value });
+  }
+
+  #connect(adjacencies: AdjacencyTable): void {
+    for (const side of SIDE_NAMES) {
+      const link = this.#links[side];
+      this.#engine.links.push(link);
+      adjacencies.setLink(link.index, { link, mac: Uint8Array.from(macBytes(SIDES[side].mac)), mtu: MTU });
+    }
+    adjacencies.routes.replace(routes());
+    const setNeighbour = (side: Side, address: string, mac: string): void => {
+      const family = addressFamily(address as Address);
+      const words = addressWords(address as Address);
+      adjacencies.setNeighbour(INDEXES[side], family, words, Uint8Array.from(macBytes(mac)), false);
+    };
+    for (const family of FAMILIES) {
+      setNeighbour('front', ROUTER.address[family], ROUTER.mac);
+      for (let i = 1; i <= SERVERS; i++) setNeighbour('back', serverAddress(i, family), serverMac(i));
+    }
+  }
+}
+
+function routes(): EngineRoute[] {
+  return FAMILIES.flatMap((family) => {
+    const whole = family === 4 ? 32 : 128;
+    const route = (address: string, prefixLength: number, kind: EngineRoute['kind'], side: Side): EngineRoute => ({
+      family,
+      destination: addressWords(address as Address),
+      prefixLength,
+      kind,
+      metric: 0,
+      interfaceIndex: INDEXES[side],
+    });
+    const own = Array.from({ length: VIRTUALS }, (_, i) =>
+      route(virtualAddress(i + 1, family), whole, 'local', 'front'),
+    );
+    const links = SIDE_NAMES.flatMap((side) => [
+      route(SIDES[side].address[family], whole, 'local', side),
+      route(SIDES[side].address[family], PREFIX[family], 'unicast', side),
+    ]);
+    const router = addressWords(ROUTER.address[family] as Address);
+    const everywhere = route(family === 4 ? '0.0.0.0' : '::', 0, 'unicast', 'front');
+    return [...own, ...links, { ...everywhere, gateway: { family, words: router } }];
+  });
+}

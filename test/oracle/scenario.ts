@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the oracle plays: a configuration, traffic, edits and waits, as plain data that goes through JSON into the kernel's
+// world and back. A packet is described, not written out, because a server's answer depends on which server was chosen.
+
+import type { Family } from '../../src/packet/address.ts';
+import { crc32c } from '../../src/packet/crc32c.ts';
+import { ip, tcp, udp } from '../support/frames.ts';
+import { serverAddress } from './world.ts';
+
+export type OracleProtocol = 'tcp' | 'udp' | 'sctp';
+
+/** Client and virtual end of a conversation. */
+export interface Conversation {
+  readonly protocol: OracleProtocol;
+  readonly family: Family;
+  readonly client: string;
+  readonly clientPort: number;
+  readonly virtual: string;
+  readonly virtualPort: number;
+}
+
+export interface PacketStep extends Conversation {
+  readonly kind: 'packet';
+  /** A reply comes from where the conversation's last packet went, or from `server` when none has. */
+  readonly direction: 'request' | 'reply';
+  readonly server: number;
+  /** TCP: letters of S, A, F, R, P. */
+  readonly flags: string;
+  /** SCTP: chunk types in turn. */
+  readonly chunks: readonly number[];
+  /** Bytes of payload as text. */
+  readonly payload: string;
+  readonly ttl: number;
+  /** UDP: false sends no checksum. */
+  readonly checksum: boolean;
+}
+
+export type Step =
+  | PacketStep
+  /** One ipvsadm command line. */
+  | { readonly kind: 'ipvsadm'; readonly line: string }
+  | { readonly kind: 'sysctl'; readonly name: string; readonly value: number }
+  | { readonly kind: 'wait'; readonly seconds: number }
+  /** Listings are compared; counters too when they are settled. */
+  | { readonly kind: 'look'; readonly counters: boolean };
+
+/** Packets to this port of this address get a firewall mark. */
+export interface MarkRule {
+  readonly family: Family;
+  readonly protocol: OracleProtocol;
+  readonly virtual: string;
+  readonly virtualPort: number;
+  readonly mark: number;
+}
+
+export interface Scenario {
+  readonly name: string;
+  readonly marks: readonly MarkRule[];
+  readonly steps: readonly Step[];
+}
+
+/** Ends of a packet on the wire. */
+export interface Ends {
+  readonly src: string;
+  readonly sport: number;
+  readonly dst: string;
+  readonly dport: number;
+}
+
+export function conversationName(step: Conversation): string {
+  return `${step.protocol} ${step.client} ${step.clientPort} ${step.virtual} ${step.virtualPort}`;
+}
+
+/** Ends of a step's packet; `target` is where the conversation's last request went. */
+export function endsOf(step: PacketStep, target: { address: string; port: number } | undefined): Ends {
+  if (step.direction === 'request') {
+    return { src: step.client, sport: step.clientPort, dst: step.virtual, dport: step.virtualPort };
+  }
+  const { address, port } = target ?? { address: serverAddress(step.server, step.family), port: step.virtualPort };
+  return { src: address, sport: port, dst: step.client, dport: step.clientPort };
+}
+
+/** The IP packet of a step. */
+export function packetOf(step: PacketStep, ends: Ends): Uint8Array {
+  const payload = new TextEncoder().encode(step.payload);
+  const fields = { ...ends, ttl: step.ttl, payload };
+  switch (step.protocol) {
+    case 'tcp':
+      return tcp({ ...fields, flags: step.flags });
+    case 'udp':
+      return udp({ ...fields, checksum: step.checksum });
+    case 'sctp':
+      return sctp(fields, step.chunks, payload);
+  }
+}
+
+function sctp(fields: Ends & { readonly ttl: number }, chunks: readonly number[], payload: Uint8Array): Uint8Array {
+  const body = chunks.flatMap((type) => [type, 0, 0, 8, 0, 0, 0, 1]);
+  const { sport, dport } = fields;
+  const head = [sport >>> 8, sport & 255, dport >>> 8, dport & 255, 0, 0, 0, 9, 0, 0, 0, 0];
+  const transport = Uint8Array.from([...head, ...body, ...payload]);
+  const view = new DataView(transport.buffer);
+  view.setInt32(8, crc32c(view, 0, transport.length), true);
+  return ip(fields, 132, transport, -1);
+}

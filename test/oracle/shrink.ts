@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes a scenario that shows a difference as short as it gets: what comes after is cut off, then pieces are left out,
+// large ones first, as long as the two sides still differ (ddmin, Zeller 2002).
+
+import type { TimedOutcome } from './outcome.ts';
+import { type Difference, replay } from './replay.ts';
+import type { Scenario, Step } from './scenario.ts';
+
+/** Scenarios that are tried beside one another. */
+const TRIED_AT_ONCE = 12;
+
+export interface Finding {
+  readonly scenario: Scenario;
+  readonly outcomes: readonly TimedOutcome[];
+  readonly difference: Difference;
+}
+
+type Play = (scenarios: readonly Scenario[]) => Promise<readonly (readonly TimedOutcome[])[]>;
+
+/** The shortest scenario found that still shows a difference. */
+export async function shrink(found: Finding, play: Play): Promise<Finding> {
+  let best = cut(found);
+  for (let size = Math.ceil(best.scenario.steps.length / 2); size >= 1; ) {
+    const smaller = await firstThatDiffers(best, candidates(best.scenario, size), play);
+    if (smaller !== undefined) best = cut(smaller);
+    else if (size === 1) break;
+    else size = Math.ceil(size / 2);
+    size = Math.min(size, Math.max(1, Math.ceil(best.scenario.steps.length / 2)));
+  }
+  return best;
+}
+
+/** Without the steps behind the difference. */
+function cut({ scenario, outcomes, difference }: Finding): Finding {
+  const end = difference.step + 1;
+  return {
+    scenario: { ...scenario, steps: scenario.steps.slice(0, end) },
+    outcomes: outcomes.slice(0, end),
+    difference,
+  };
+}
+
+/** The scenario without each piece of `size` steps; the last step, which shows the difference, stays. */
+function candidates(scenario: Scenario, size: number): Scenario[] {
+  const steps = scenario.steps;
+  const last = steps[steps.length - 1];
+  // Counters are worth a look only after the pause in which they settle.
+  const kept = steps.length - (last.kind === 'look' && last.counters ? 2 : 1);
+  const shorter: Scenario[] = [];
+  for (let at = 0; at < kept; at += size) {
+    const end = Math.min(at + size, kept);
+    shorter.push(withSteps(scenario, [...steps.slice(0, at), ...steps.slice(end)]));
+  }
+  return shorter;
+}
+
+function withSteps(scenario: Scenario, steps: readonly Step[]): Scenario {
+  return { ...scenario, steps };
+}
+
+async function firstThatDiffers(best: Finding, shorter: readonly Scenario[], play: Play): Promise<Finding | undefined> {
+  for (let at = 0; at < shorter.length; at += TRIED_AT_ONCE) {
+    const tried = shorter.slice(at, at + TRIED_AT_ONCE);
+    const played = await play(tried);
+    for (const [i, scenario] of tried.entries()) {
+      const { difference } = await replay(scenario, played[i]);
+      if (difference?.what.split(' ')[0] === best.difference.what.split(' ')[0]) {
+        return { scenario, outcomes: played[i], difference };
+      }
+    }
+  }
+  return undefined;
+}
