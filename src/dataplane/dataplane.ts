@@ -38,8 +38,8 @@ export type Change =
   | { readonly type: 'set-timeouts'; readonly timeouts: Timeouts }
   /** Replaces what was tuned before. */
   | { readonly type: 'tune-service'; readonly service: ServiceKey; readonly tuning: ServiceTuning }
-  /** `name` as under net.ipv4.vs. */
-  | { readonly type: 'set-sysctl'; readonly name: string; readonly value: number }
+  /** By their names under net.ipv4.vs; all or none. */
+  | { readonly type: 'set-sysctls'; readonly values: Readonly<Record<string, number>> }
   /** Weight 0 now; connections that are left after `deadlineSeconds` are reset, both ends told. */
   | {
       readonly type: 'drain-server';

@@ -188,9 +188,9 @@ export class Director {
     return this.connections.lags(now) || this.#culling.isBusy || this.drains.isBusy;
   }
 
-  /** Changes a setting. Throws LvsError. */
-  setSysctl(name: string, value: number): void {
-    this.sysctls.set(name, value);
+  /** Changes settings, by name, all or none. Throws LvsError. */
+  setSysctls(values: Readonly<Record<string, number>>): void {
+    this.sysctls.set(values);
     this.#defend();
   }
 

@@ -68,7 +68,7 @@ export class TestDirector {
   }
 
   sysctl(name: string, value: number): void {
-    this.dataplane.applyNow({ type: 'set-sysctl', name, value });
+    this.dataplane.applyNow({ type: 'set-sysctls', values: { [name]: value } });
   }
 
   deleteServer(service: ServiceKey, text: string): void {
