@@ -40,12 +40,12 @@ export type Change =
   | { readonly type: 'tune-service'; readonly service: ServiceKey; readonly tuning: ServiceTuning }
   /** By their names under net.ipv4.vs; all or none. */
   | { readonly type: 'set-sysctls'; readonly values: Readonly<Record<string, number>> }
-  /** Weight 0 now; connections that are left after `deadlineSeconds` are reset, both ends told. */
+  /** Weight 0 now; connections that are left after `deadlineSeconds` are reset, both ends told. Without it they stay. */
   | {
       readonly type: 'drain-server';
       readonly service: ServiceKey;
       readonly server: ServerKey;
-      readonly deadlineSeconds: number;
+      readonly deadlineSeconds?: number;
     };
 
 /** Device as the data plane uses it. */

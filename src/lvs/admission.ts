@@ -134,7 +134,7 @@ export class Admission {
   /** The server of a template that is still good for new connections. */
   #serverOf(template: number): Server | undefined {
     const server = this.#connections.serverOf(template);
-    if (server === undefined || !server.available || server.isDraining) return undefined;
+    if (server === undefined || !server.available || server.drain !== undefined) return undefined;
     const endsQuiesced = this.#sysctls.values.expireQuiescentTemplate !== 0 || server.service.quiesceEndsAffinity;
     return endsQuiesced && server.options.weight === 0 ? undefined : server;
   }

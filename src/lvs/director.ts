@@ -52,6 +52,7 @@ import { passHop } from './forward/direct.ts';
 import { DESTINATION, rewriteIpv4, rewriteIpv6, SOURCE } from './forward/nat.ts';
 import type { ServerKey, ServiceKey } from './model.ts';
 import { randomBits } from './random.ts';
+import { checkDeadline } from './service/checks.ts';
 import type { Server } from './service/server.ts';
 import { ServiceList, type ServiceObserver } from './service/service-list.ts';
 import { ESTIMATION_TICKS, IN_BYTES, IN_PACKETS, OUT_BYTES, OUT_PACKETS } from './service/traffic.ts';
@@ -194,11 +195,13 @@ export class Director {
     this.#defend();
   }
 
-  /** Weight 0 now, and a reset for the connections that are left in `deadlineSeconds`. Throws LvsError. */
-  drain(service: ServiceKey, key: ServerKey, deadlineSeconds: number): void {
+  /** Weight 0 now, and a reset for the connections that are left after `deadlineSeconds`, if any. Throws LvsError. */
+  drain(service: ServiceKey, key: ServerKey, deadlineSeconds: number | undefined): void {
+    checkDeadline(deadlineSeconds);
     const server = this.services.findServer(service, key);
     this.services.editServer(service, key, { ...server.options, weight: 0 });
-    this.drains.start(server, (this.services.now + deadlineSeconds * TICKS_PER_SECOND) | 0);
+    const ticks = deadlineSeconds === undefined ? undefined : deadlineSeconds * TICKS_PER_SECOND;
+    this.drains.start(server, ticks === undefined ? undefined : (this.services.now + ticks) | 0);
   }
 
   #defend(): void {
@@ -313,14 +316,19 @@ export class Director {
     return verdict;
   }
 
-  /** Whether the first packet of a connection on a connection that is there means a new one. */
+  /** Whether a packet that could be the first of a connection, on a connection that is there, means a new one. */
   #opensAnew(view: DataView, id: number, server: Server | undefined): boolean {
     const { protocol, transport, end } = this.headers;
+    const isResetting = server?.isResetting === true;
     if (protocol === IPPROTO_TCP) {
       if ((view.getUint8(transport + TCP_FLAGS) & TCP_SYN) === 0) return false;
-    } else if (protocol !== IPPROTO_SCTP || !isSctpInit(view, transport, end)) {
+    } else if (protocol !== IPPROTO_SCTP) {
+      // A datagram means as little or as much as the first one did.
+      return isResetting;
+    } else if (!isSctpInit(view, transport, end)) {
       return false;
     }
+    if (isResetting) return true;
     const { values } = this.sysctls;
     if (server !== undefined) {
       const isQuiesced = server.options.weight === 0;

@@ -112,7 +112,19 @@ export interface Rates {
   readonly outBytes: number;
 }
 
+/** How far the drain of a server is. */
+export interface DrainSnapshot {
+  /** Whole seconds until connections that are left are reset, 0 from then on; left out when there is no deadline. */
+  readonly secondsLeft?: number;
+}
+
 export interface ServerSnapshot extends ServerKey, ServerOptions {
+  /** What new connections go by while the server starts slowly; left out when that is its weight. */
+  readonly effectiveWeight?: number;
+  /** Smoothed time from SYN to SYN-ACK in µs; left out unless the scheduler measures it and has done so. */
+  readonly responseTimeUs?: number;
+  /** Present while the server is drained. */
+  readonly drain?: DrainSnapshot;
   readonly activeConnections: number;
   readonly inactiveConnections: number;
   readonly persistentConnections: number;

@@ -58,6 +58,11 @@ export function checkTuning({ timeouts, slowStartSeconds }: ServiceTuning): void
   checkStates('SCTP', SCTP_STATE_NAMES, sctp);
 }
 
+/** 0 is now, undefined never. */
+export function checkDeadline(seconds: number | undefined): void {
+  if (seconds !== undefined && seconds !== 0) checkSeconds('deadline', seconds);
+}
+
 export function checkServerOptions(options: ServerOptions): void {
   const { method, weight, upperThreshold, lowerThreshold } = options;
   if (!isInteger(weight, 0, INT_MAX)) throw new LvsError('ERANGE', `weight ${weight} is out of range`);

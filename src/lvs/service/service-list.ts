@@ -202,7 +202,7 @@ export class ServiceList {
   }
 
   snapshot(): ServiceSnapshot[] {
-    return Array.from(this.table.values(), (service) => service.snapshot());
+    return Array.from(this.table.values(), (service) => service.snapshot(this.now));
   }
 
   totals(): { counters: Counters; rates: Rates } {

@@ -195,14 +195,15 @@ export class Service implements ScheduledService {
     return counters;
   }
 
-  snapshot(): ServiceSnapshot {
+  /** @param now - current tick. */
+  snapshot(now: number): ServiceSnapshot {
     return {
       key: this.key,
       ...this.#options,
       ...(this.tuning !== NOTHING_TUNED && Object.keys(this.tuning).length > 0 && { tuning: this.tuning }),
       counters: this.#traffic.shown(this.counters()),
       rates: this.#traffic.rates(),
-      servers: this.servers.map((server) => server.snapshot()),
+      servers: this.servers.map((server) => server.snapshot(now)),
     };
   }
 
