@@ -145,7 +145,7 @@ export class Admission {
     const flags = isOnePacket ? IP_VS_CONN_F_ONE_PACKET : 0;
     const id = this.#connections.open(this.#request, kind, ports, server, port, flags);
     if (id === 0) return -DROP_TABLE_FULL;
-    if (service.isTimed && headers.protocol === IPPROTO_TCP) this.#connections.time(id);
+    if (service.isTimed && headers.protocol === IPPROTO_TCP) this.#connections.time(id, server, this.#request.now);
     return id;
   }
 

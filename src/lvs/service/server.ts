@@ -6,6 +6,7 @@
 import { type AddressWords, addressWords } from '../../packet/address.ts';
 import { TICKS_PER_SECOND } from '../connection/layout.ts';
 import type { DrainSnapshot, ServerKey, ServerOptions, ServerSnapshot } from '../model.ts';
+import { ResponseTime } from './response-time.ts';
 import type { Service } from './service.ts';
 import { newCounters, Traffic } from './traffic.ts';
 
@@ -43,8 +44,8 @@ export class Server {
   total = 0;
   /** Persistence templates. */
   persistent = 0;
-  /** Smoothed time from SYN to SYN-ACK in µs, 0 before the first; only measured for `lrt`. */
-  responseTime = 0;
+  /** From SYN to SYN-ACK; only measured for `lrt`. */
+  readonly response: ResponseTime = new ResponseTime();
   /** Present while it is drained and takes no new connections at all, also not those of its persistent clients. */
   drain: Drain | undefined = undefined;
   /** Past the deadline of its drain: its connections are reset. */
@@ -115,12 +116,12 @@ export class Server {
 
   /** @param now - current tick. */
   snapshot(now: number): ServerSnapshot {
-    const isMeasured = this.service.isTimed && this.responseTime > 0;
+    const isMeasured = this.service.isTimed && this.response.value > 0;
     return {
       ...this.key,
       ...this.options,
       ...(this.weight !== this.options.weight && { effectiveWeight: this.weight }),
-      ...(isMeasured && { responseTimeUs: Math.round(this.responseTime) }),
+      ...(isMeasured && { responseTimeUs: Math.round(this.response.value) }),
       ...(this.drain !== undefined && { drain: drainSnapshot(this.drain, now) }),
       activeConnections: this.active,
       inactiveConnections: Math.max(this.total - this.active, 0),
