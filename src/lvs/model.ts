@@ -64,10 +64,23 @@ export interface ServiceTuning {
   readonly freshSyn?: boolean;
   /** Affinity to a server ends when its weight becomes 0: expire_quiescent_template for this service alone. */
   readonly quiesceEndsAffinity?: boolean;
-  /** mh gives the places of servers of weight 0 to the others. */
+  /** mh gives the places of servers of weight 0 to the others; the clients of those stay where they are. */
   readonly hashSkipsQuiesced?: boolean;
   /** Seconds in which the weight of a server that was added, or came back from weight 0, rises from 1 to its own. */
   readonly slowStartSeconds?: number;
+}
+
+/** A change of some of a service's tuning: a value sets, null takes back what was set, what is left out stays. */
+export interface TuningPatch {
+  readonly timeouts?: {
+    readonly tcp?: Readonly<Partial<Record<TcpStateName, number | null>>> | null;
+    readonly sctp?: Readonly<Record<string, number | null>> | null;
+    readonly udp?: number | null;
+  } | null;
+  readonly freshSyn?: boolean | null;
+  readonly quiesceEndsAffinity?: boolean | null;
+  readonly hashSkipsQuiesced?: boolean | null;
+  readonly slowStartSeconds?: number | null;
 }
 
 /** What tells one real server of a service from another. */

@@ -3,7 +3,6 @@
 
 import assert from 'node:assert/strict';
 import type { ServerSnapshot, ServiceKey } from '../../src/lvs/model.ts';
-import { formatServerKey } from '../../src/lvs/service-key.ts';
 import { addressBytes, tcp } from './frames.ts';
 import { type Endpoint, readSegment, TcpPeer } from './tcp-peer.ts';
 import { TestDirector } from './test-director.ts';
@@ -65,10 +64,7 @@ export class DrainSite {
 
   /** Snapshot of the drained server, or of the other one. */
   server(text = this.drained): ServerSnapshot {
-    const [{ servers }] = this.lab.dataplane.snapshotNow().services;
-    const found = servers.find((server) => formatServerKey(server) === text);
-    assert.ok(found !== undefined);
-    return found;
+    return this.lab.server(this.service, text);
   }
 
   /** Sends a SYN and names the server that got it. */

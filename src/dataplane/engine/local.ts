@@ -75,6 +75,9 @@ export class LocalDataPlane implements DataPlane {
       case 'tune-service':
         services.tuneService(change.service, change.tuning);
         break;
+      case 'adjust-service':
+        services.adjustService(change.service, change.tuning);
+        break;
       case 'set-sysctls':
         this.#director.setSysctls(change.values);
         break;
