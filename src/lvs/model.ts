@@ -49,11 +49,26 @@ export type TcpStateName =
   | 'LISTEN'
   | 'SYNACK';
 
+export type SctpStateName =
+  | 'NONE'
+  | 'INIT1'
+  | 'INIT'
+  | 'C-SENT'
+  | 'C-REPLIED'
+  | 'C-WAIT'
+  | 'COOKIE'
+  | 'C-ECHOED'
+  | 'ESTABLISHED'
+  | 'S-SENT'
+  | 'S-RECEIVED'
+  | 'S-ACK-SENT'
+  | 'REJECTED'
+  | 'CLOSED';
+
 /** Life of a service's connections by state, in seconds 1 … 2678400; what is left out follows the director's own. */
 export interface StateTimeouts {
   readonly tcp?: Readonly<Partial<Record<TcpStateName, number>>>;
-  /** By the names of SCTP_STATE_NAMES. */
-  readonly sctp?: Readonly<Record<string, number>>;
+  readonly sctp?: Readonly<Partial<Record<SctpStateName, number>>>;
   readonly udp?: number;
 }
 
@@ -74,7 +89,7 @@ export interface ServiceTuning {
 export interface TuningPatch {
   readonly timeouts?: {
     readonly tcp?: Readonly<Partial<Record<TcpStateName, number | null>>> | null;
-    readonly sctp?: Readonly<Record<string, number | null>> | null;
+    readonly sctp?: Readonly<Partial<Record<SctpStateName, number | null>>> | null;
     readonly udp?: number | null;
   } | null;
   readonly freshSyn?: boolean | null;
