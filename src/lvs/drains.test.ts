@@ -25,15 +25,14 @@ for (const [name, net] of [
     assert.equal(site.lab.connections().length, 1, 'connections go on until the deadline');
 
     site.lab.advance(0.2);
-    const [question, ...more] = site.outbox();
-    assert.equal(more.length, 0);
+    const [question, ...others] = site.outbox();
+    assert.equal(others.length, 0);
     assert.equal(readSegment(question).flags, ACK);
     const answer = peers.server.receive(question);
     assert.equal(peers.server.isReset, false);
     peers.client.receive(site.pass(answer!));
     assert.equal(peers.client.isReset, true);
-    const [reset, ...rest] = site.outbox();
-    assert.equal(rest.length, 0);
+    const [reset] = site.outbox();
     assert.equal(readSegment(reset).flags, RST);
     peers.server.receive(reset);
     assert.equal(peers.server.isReset, true);
@@ -59,6 +58,24 @@ for (const [name, net] of [
     }
   });
 }
+
+test('a keep-alive or a window probe, whose number is one too low, resets both ends too', () => {
+  for (const sender of ['client', 'server'] as const) {
+    for (const text of ['', 'x']) {
+      const site = new DrainSite(IPV4);
+      const peers = site.connect(4000);
+      site.drain(0);
+      site.lab.advance(0.1);
+      site.outbox();
+      const receiver = sender === 'client' ? 'server' : 'client';
+      peers[receiver].receive(site.pass(peers[sender].probe(text)));
+      const [first, second] = site.outbox();
+      peers[sender].receive(first);
+      peers[receiver].receive(second);
+      assert.deepEqual([peers.client.isReset, peers.server.isReset], [true, true], `${sender} probes with '${text}'`);
+    }
+  }
+});
 
 test('who drains gets no new connections while the others go on, and says so', () => {
   const site = new DrainSite(IPV4);
@@ -167,8 +184,9 @@ test('direct routing, where answers pass elsewhere: nothing is asked, the next p
   assert.equal(toServer.flags, RST | ACK);
   assert.deepEqual(toServer.destination, bytesOf({ address: IPV4.virtual, port: 80 }));
   assert.equal(toServer.sequence, (CLIENT_START + 1) >>> 0);
-  client.receive(site.outbox()[0]);
-  assert.equal(client.isReset, true);
+  const [reset, ...others] = site.outbox();
+  client.receive(reset);
+  assert.deepEqual([client.isReset, others], [true, []]);
   assert.deepEqual(site.lab.connections(), []);
 });
 

@@ -8,7 +8,7 @@
 import { IPPROTO_TCP } from '../packet/ipv4.ts';
 import type { Headers } from '../packet/parse.ts';
 import { TCP_ACK_FLAG, TCP_FLAGS, TCP_RST, TCP_SYN } from '../packet/tcp.ts';
-import { acknowledgmentOf, makeControlSegment, turnIntoReset } from '../packet/tcp-control.ts';
+import { acknowledgmentOf, makeControlSegment, payloadOf, sequenceOf, turnIntoReset } from '../packet/tcp-control.ts';
 import { type Connections, isTemplate, protocolOf } from './connection/connections.ts';
 import {
   CLIENT,
@@ -83,7 +83,7 @@ export class Drains {
 
   /**
    * A TCP packet of a connection past its deadline: its sender gets a reset through the outbox, it becomes the reset of
-   * its receiver. What is no TCP, or carries no acknowledgment, ends the connection without. Ends the connection.
+   * its receiver. What is no TCP, or carries no acknowledgment, ends the connection without. The caller ends it.
    */
   reset(view: DataView, headers: Headers, id: number, direction: number): number {
     const flags = headers.protocol === IPPROTO_TCP ? view.getUint8(headers.transport + TCP_FLAGS) : 0;
@@ -91,6 +91,9 @@ export class Drains {
       return (flags & TCP_RST) !== 0 ? RESET_FORWARD : RESET_DROP;
     if ((flags & TCP_RST) !== 0) return RESET_FORWARD;
     this.#send(id, direction === REQUEST, acknowledgmentOf(view, headers), TCP_RST);
+    // A keep-alive and the probe of a closed window have the number before the one that is expected (RFC 9293 §3.8.4).
+    const mayProbe = payloadOf(view, headers) <= 1 && (direction !== REQUEST || this.#isNat(id));
+    if (mayProbe) this.#send(id, direction !== REQUEST, sequenceOf(view, headers) + 1, TCP_RST);
     turnIntoReset(view, headers);
     return RESET_FORWARD;
   }
@@ -114,7 +117,7 @@ export class Drains {
       if (server?.isResetting !== true) continue;
       if (isTemplate(kind) || protocolOf(kind) !== IPPROTO_TCP) {
         if (!this.#connections.hasChildren(id)) this.#connections.close(id);
-      } else if ((records[base + FLAGS] & IP_VS_CONN_F_FWD_MASK) === IP_VS_CONN_F_MASQ) {
+      } else if (this.#isNat(id)) {
         if ((server.drain?.sweeps ?? 0) > QUESTIONS) this.#connections.close(id);
         else this.#send(id, false, 0, TCP_ACK_FLAG);
       }
@@ -123,6 +126,11 @@ export class Drains {
     if (id <= table.highestId) return;
     this.#cursor = this.#isDueAgain ? 1 : 0;
     this.#isDueAgain = false;
+  }
+
+  #isNat(id: number): boolean {
+    const flags = this.#connections.records[(id << RECORD_SHIFT) + FLAGS];
+    return (flags & IP_VS_CONN_F_FWD_MASK) === IP_VS_CONN_F_MASQ;
   }
 
   /** Puts a segment of connection `id` into the outbox: to its client from the virtual address, or to its server. */

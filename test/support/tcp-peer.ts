@@ -59,6 +59,14 @@ export class TcpPeer {
     });
   }
 
+  /** A keep-alive, or the probe of a window that is closed: the number before the next one. */
+  probe(text = ''): Uint8Array {
+    this.#sendNext = (this.#sendNext - 1) >>> 0;
+    const packet = this.send(text);
+    if (text === '') this.#sendNext = (this.#sendNext + 1) >>> 0;
+    return packet;
+  }
+
   /** Takes an IP packet, which must be whole and of this connection; returns what it answers. */
   receive(packet: Uint8Array): Uint8Array | undefined {
     assert.equal(checksumFault(packet), undefined);
