@@ -63,6 +63,16 @@ test('after it is added its weight rises to its own in the time, and is configur
   assert.equal(site.lab.server(site.service, NEW).effectiveWeight, undefined);
 });
 
+test('between two looks of the clock it never exceeds its own weight, and does not stop short of it', () => {
+  const site = new Site();
+  site.lab.advance(0.5);
+  site.lab.addServer(site.service, NEW, 1000);
+  const weights = site.weights(53);
+  for (let i = 1; i < weights.length; i++) assert.ok(weights[i] >= weights[i - 1], weights.join(' '));
+  assert.equal(Math.max(...weights), 1000);
+  assert.equal(site.weight, 1000);
+});
+
 test('after weight 0 it rises the same way', () => {
   const site = new Site();
   site.lab.addServer(site.service, NEW, 0);
@@ -91,6 +101,24 @@ test('schedulers go by the risen weight: none of a flood, then its part, in the 
   sudden.share(1000);
   sudden.lab.addServer(sudden.service, NEW, 10);
   assert.equal(sudden.share(200), 200);
+});
+
+test('sh gives it a bucket after the other, as many as its weight of the moment asks for', () => {
+  const site = new Site('sh');
+  site.lab.addServer(site.service, NEW, 10);
+  const shares = [0, 25, 25].map((seconds, round) => {
+    site.lab.advance(seconds);
+    let taken = 0;
+    for (let client = 0; client < 1024; client++) {
+      const src = `10.7.${client >> 8}.${client & 255}`;
+      const { packet } = site.lab.packet(tcp({ src, dst: '10.0.0.1', sport: 1 + round, dport: 80, flags: 'S' }));
+      if (packet?.[19] === 2) taken++;
+    }
+    return taken / 1024;
+  });
+  for (const [i, expected] of [1 / 11, 5 / 15, 10 / 20].entries()) {
+    assert.ok(Math.abs(shares[i] - expected) < 0.05, `${shares}`);
+  }
 });
 
 test('another weight on the way keeps the time; weight 0 ends the rise, which then begins anew', () => {

@@ -20,29 +20,31 @@ export class ResponseTime {
   /** A SYN was sent and nothing was heard since, that one from {@link #waitingSince} on. */
   #isWaiting = false;
   #waitingSince = 0;
-  /** Tick of the last SYN or answer. */
-  #at = 0;
+  /** Tick of the last SYN, and of the last answer. */
+  #askedAt = 0;
+  #heardAt = 0;
 
   /** A SYN goes to the server. */
   asked(now: number): void {
     if (!this.#isWaiting) this.#waitingSince = now;
     this.#isWaiting = true;
-    this.#at = now;
+    this.#askedAt = now;
   }
 
   /** A SYN was answered after so many microseconds. */
   answered(microseconds: number, now: number): void {
-    const isOld = this.value === 0 || (now - this.#at) >>> 0 >= SILENCE;
+    const isOld = this.value === 0 || (now - this.#heardAt) >>> 0 >= SILENCE;
     // 0 is for those who never answered.
     this.value = isOld ? microseconds + 1 : this.value + (microseconds - this.value) * SHARE;
     this.#isWaiting = false;
-    this.#at = now;
+    this.#heardAt = now;
   }
 
   /** About a second has passed. */
   tick(now: number): void {
-    const isQuiet = (now - this.#at) >>> 0 >= SILENCE;
-    if (isQuiet) {
+    const sinceAsked = (now - this.#askedAt) >>> 0;
+    const sinceHeard = (now - this.#heardAt) >>> 0;
+    if (Math.min(sinceAsked, sinceHeard) >= SILENCE) {
       this.#isWaiting = false;
       this.value /= 2;
     } else if (this.#isWaiting) {
