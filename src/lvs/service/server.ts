@@ -109,9 +109,11 @@ export class Server {
 
   /** Overloaded from `set` connections on, not any more below `clear`, as before in between. */
   #weigh(set: number, clear: number): void {
+    const before = this.overloaded;
     if (this.options.upperThreshold === 0) this.overloaded = false;
     else if (this.total >= set) this.overloaded = true;
     else if (this.total < clear) this.overloaded = false;
+    if (this.overloaded !== before) this.service.overloadChanges++;
   }
 
   /** @param now - current tick. */
