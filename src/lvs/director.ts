@@ -319,16 +319,15 @@ export class Director {
   /** Whether a packet that could be the first of a connection, on a connection that is there, means a new one. */
   #opensAnew(view: DataView, id: number, server: Server | undefined): boolean {
     const { protocol, transport, end } = this.headers;
-    const isResetting = server?.isResetting === true;
     if (protocol === IPPROTO_TCP) {
       if ((view.getUint8(transport + TCP_FLAGS) & TCP_SYN) === 0) return false;
     } else if (protocol !== IPPROTO_SCTP) {
       // A datagram means as little or as much as the first one did.
-      return isResetting;
+      return server?.isResetting === true;
     } else if (!isSctpInit(view, transport, end)) {
       return false;
     }
-    if (isResetting) return true;
+    if (server?.isResetting === true) return true;
     const { values } = this.sysctls;
     if (server !== undefined) {
       const isQuiesced = server.options.weight === 0;

@@ -134,6 +134,27 @@ test('a weight ends the drain, also past its deadline; a weight of 0 does not', 
   site.exchange(peers);
 });
 
+test('a server that is taken out keeps its deadline; put back, with whatever weight, it is not drained', () => {
+  const site = new DrainSite(IPV4);
+  const peers = site.connect(4000);
+  site.drain(10);
+  site.lab.deleteServer(site.service, site.drained);
+  site.lab.advance(9);
+  site.lab.addServer(site.service, site.drained, 0);
+  assert.equal(site.server().drain, undefined);
+  site.lab.advance(5);
+  assert.deepEqual(site.outbox(), []);
+  site.exchange(peers);
+
+  site.drain(10);
+  site.lab.deleteServer(site.service, site.drained);
+  site.lab.advance(10.1);
+  const [question] = site.outbox();
+  peers.client.receive(site.pass(peers.server.receive(question)!));
+  peers.server.receive(site.outbox()[0]);
+  assert.deepEqual([peers.client.isReset, peers.server.isReset], [true, true]);
+});
+
 test('a drain that begins anew has the new deadline, also past the old one', () => {
   const site = new DrainSite(IPV4);
   const peers = site.connect(4000);
@@ -258,6 +279,24 @@ test('ten thousand connections are asked in portions, none twice in a round and 
   t.diagnostic(`at most ${most} at once`);
   assert.equal(asked.size, count);
   assert.ok(most <= 1024);
+});
+
+test('a deadline that comes in the midst of another one leaves nobody out', () => {
+  const count = 9000;
+  const site = new DrainSite(IPV4, { maxConnections: count });
+  for (let i = 0; i < count; i++) site.syn(10_000 + i);
+  site.drain(0);
+  const asked = new Set<number>();
+  for (let i = 0; i < 60; i++) {
+    site.lab.director.tick(i);
+    if (i === 3) {
+      assert.ok(asked.size > 0 && asked.size < count / 2);
+      const server = { address: '192.168.1.1', port: 8080 } as never;
+      site.lab.dataplane.applyNow({ type: 'drain-server', service: site.service, server, deadlineSeconds: 0 });
+    }
+    for (const question of site.outbox()) asked.add(readSegment(question).source.port);
+  }
+  assert.equal(asked.size, count);
 });
 
 test('a drain of nobody, or with a deadline that makes no sense, changes nothing', () => {

@@ -79,7 +79,7 @@ export class Server {
       upperThreshold !== this.options.upperThreshold || lowerThreshold !== this.options.lowerThreshold;
     this.options = options;
     this.weight = weight;
-    if (weight !== 0) {
+    if (isAdded || weight !== 0) {
       this.drain = undefined;
       this.isResetting = false;
     }
