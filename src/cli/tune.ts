@@ -16,14 +16,14 @@ export const TUNE_HELP = `usage: ballast tune SERVICE [OPTIONS]
 Shows what a service does otherwise than IPVS, or changes it: what is not named stays as it is. SERVICE is written as for
 ipvsadm (-t ADDRESS:PORT, -u ADDRESS:PORT, --sctp-service ADDRESS:PORT, -f MARK [-6]) or as tcp:ADDRESS:PORT, fwm:MARK.
 
-  --timeout STATE=SECONDS       life of its connections in a state, by the names of 'ipvsadm -Lc'; for UDP: UDP=SECONDS;
-                                repeat for more; STATE=default follows 'ipvsadm --set' and the kernel's times again
-  --fresh-syn on|off            a SYN on a connection that is closing, or whose server is gone or quiesced, begins anew
+  --timeout STATE=SECONDS         life of its connections in a state, by the names of 'ipvsadm -Lc'; for UDP: UDP=SECONDS;
+                                  repeat for more; STATE=default follows the director's own times again
+  --fresh-syn on|off              a SYN on a connection that is closing, or whose server is gone or quiesced, begins anew
   --quiesce-ends-affinity on|off  persistent clients leave a server when its weight becomes 0
-  --hash-skips-quiesced on|off  mh sends the clients of servers of weight 0 elsewhere, and nobody else
-  --slow-start SECONDS          time in which the weight of a server that comes rises to its own; 0 for none
-  --reset                       forget what was tuned; together with others: all but those
-  --socket PATH                 socket of the daemon
+  --hash-skips-quiesced on|off    mh sends the clients of servers of weight 0 elsewhere, and nobody else
+  --slow-start SECONDS            time in which the weight of a server that comes rises to its own; 0 for none
+  --reset                         forget what was tuned; together with others: all but those
+  --socket PATH                   socket of the daemon
 `;
 
 /** Runs the command, returns its exit status. */
