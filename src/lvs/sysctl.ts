@@ -59,7 +59,7 @@ const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   est_nice: OWN_RATES,
   ignore_tunneled: 'the engine leaves everything but TCP, UDP and SCTP to the kernel as it is',
   pmtu_disc: 'the engine fragments nothing yet: packets that are too large for their device are dropped as drop-mtu',
-  schedule_icmp: 'ICMP messages are left to the kernel yet',
+  schedule_icmp: 'ICMP messages are still left to the kernel',
   snat_reroute: 'answers always take the route of the director itself',
   svc_lfactor: OWN_TABLE,
   sync_persist_mode: NO_SYNC,
