@@ -2,7 +2,7 @@
 // `npm run bench -- NAME [OPTIONS]`: loads the benchmark and hands over. Each module exports run(args), which returns the
 // exit status.
 
-const NAMES = ['engine', 'http'] as const;
+const NAMES = ['engine', 'schedulers', 'http'] as const;
 
 const [name, ...args] = process.argv.slice(2);
 process.exitCode = await main();
@@ -12,6 +12,8 @@ async function main(): Promise<number> {
     case 'engine':
       // The bundle, since that is what the daemon runs (scripts/bundle.ts).
       return (await import(new URL('../bundle/bench-engine.js', import.meta.url).href)).run(args);
+    case 'schedulers':
+      return (await import(new URL('../bundle/bench-schedulers.js', import.meta.url).href)).run(args);
     case 'http':
       return (await import('./http.ts')).run(args);
     default:

@@ -7,6 +7,7 @@ import { rolldown } from 'rolldown';
 const ENTRIES: Readonly<Record<string, string>> = {
   'dist/bundle/engine-thread.js': 'dist/src/dataplane/engine/engine-thread.js',
   'dist/bundle/bench-engine.js': 'dist/bench/engine.js',
+  'dist/bundle/bench-schedulers.js': 'dist/bench/schedulers.js',
 };
 
 for (const [file, input] of Object.entries(ENTRIES)) {

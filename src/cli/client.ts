@@ -33,6 +33,16 @@ export class DaemonError extends Error {
   }
 }
 
+/** Runs `use` with a client of the daemon at `socket`, and closes it whatever happens. */
+export async function withDaemon<T>(socket: string, use: (client: ApiDataPlane) => Promise<T>): Promise<T> {
+  const client = new ApiDataPlane(socket);
+  try {
+    return await use(client);
+  } finally {
+    await client.close();
+  }
+}
+
 export class ApiDataPlane implements DataPlane {
   readonly #socket: string;
   readonly #agent: Agent = new Agent({ keepAlive: true, maxSockets: 1 });

@@ -5,26 +5,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { BALLAST, ballast } from '../../test/support/ballast-process.ts';
-import { localDataPlane } from '../../test/support/local-dataplane.ts';
 import { requirements } from '../../test/support/requirements.ts';
 import { scratchFolder } from '../../test/support/scratch.ts';
-import { Daemon } from '../daemon/daemon.ts';
-import { createLog } from '../daemon/log.ts';
-import type { DataPlane } from '../dataplane/dataplane.ts';
+import { testDaemon } from '../../test/support/test-daemon.ts';
 
 const NOBODY = 65534;
-
-/** A daemon over a table, and the environment in which the program finds it. */
-async function daemonFor(t: TestContext): Promise<{ env: { BALLAST_SOCKET: string }; dataplane: DataPlane }> {
-  const dataplane = localDataPlane();
-  const socket = join(scratchFolder(t), 'a.sock');
-  const log = createLog({ level: 'error', write: assert.fail });
-  const daemon = await Daemon.start({ socket }, { open: async () => dataplane, log });
-  t.after(() => daemon.close());
-  return { env: { BALLAST_SOCKET: socket }, dataplane };
-}
 
 test('help goes to stdout when asked for, and to stderr with status 2 when there is no command', async () => {
   const asked = await ballast(['--help']);
@@ -75,7 +62,7 @@ test('without a daemon every command that needs one says how to start it', async
 });
 
 test('ipvsadm works through the daemon, by command and by name', async (t) => {
-  const { env, dataplane } = await daemonFor(t);
+  const { env, dataplane } = await testDaemon(t);
   const link = join(scratchFolder(t), 'ipvsadm');
   symlinkSync(BALLAST, link);
   const entry = BALLAST.replace(/ballast\.js$/, 'ipvsadm.js');
@@ -88,7 +75,7 @@ test('ipvsadm works through the daemon, by command and by name', async (t) => {
 });
 
 test('status is a table for people and JSON for programs', async (t) => {
-  const { env } = await daemonFor(t);
+  const { env } = await testDaemon(t);
   const table = await ballast(['status'], { env });
   assert.match(table.stdout, /^data plane {3}engine \(in this thread\)$/m);
   const json = JSON.parse((await ballast(['status', '--json'], { env })).stdout);
@@ -96,7 +83,7 @@ test('status is a table for people and JSON for programs', async (t) => {
 });
 
 test('a reader that goes away ends the program silently', async (t) => {
-  const { env } = await daemonFor(t);
+  const { env } = await testDaemon(t);
   const child = spawn(process.execPath, [BALLAST, 'status', '--json'], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -12,6 +12,11 @@ A Linux Virtual Server: spreads connections to one address over many servers.
   run                 start the load balancer (a daemon) on this machine
   ipvsadm OPTIONS     add, change and list services, as with ipvsadm(8)
   status [--json]     show what the running load balancer does
+  drain SERVICE SERVER
+                      take a server out, at a deadline also its connections
+  tune SERVICE        show or change what a service does better than IPVS
+  sysctl [NAME[=VALUE]]
+                      show or change settings, as of net.ipv4.vs
   lab NAME            try it: a client, a director and servers on this machine
   help [COMMAND]      show this text, or a command's own
   version             show the version
@@ -54,6 +59,18 @@ async function dispatch(args: readonly string[]): Promise<number> {
     case 'status': {
       const { runStatus } = await import('./status.ts');
       return await runStatus(rest);
+    }
+    case 'drain': {
+      const { runDrain } = await import('./drain.ts');
+      return await runDrain(rest);
+    }
+    case 'tune': {
+      const { runTune } = await import('./tune.ts');
+      return await runTune(rest);
+    }
+    case 'sysctl': {
+      const { runSysctl } = await import('./sysctl.ts');
+      return await runSysctl(rest);
     }
     case 'lab': {
       const { runLab } = await import('../lab/lab.ts');

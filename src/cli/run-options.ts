@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import type { LogLevel } from '../daemon/log.ts';
 import { DEFAULT_SOCKET, socketPath } from '../daemon/protocol.ts';
 import { MAX_CONNECTIONS } from '../lvs/connection/layout.ts';
+import { UsageError } from './usage-error.ts';
 
 export const RUN_HELP = `usage: ballast run [OPTIONS]
 
@@ -43,11 +44,6 @@ export interface RulesFile {
 /** What a daemon tells, once, the process that spawned it with an IPC channel. */
 export type StartReport = { readonly type: 'ready' } | { readonly type: 'failed'; readonly message: string };
 
-/** An option whose value makes no sense; printed as one line, exit status 2. */
-export class RunUsageError extends Error {
-  readonly code = 'BALLAST_USAGE';
-}
-
 /** What keeps the daemon from starting; printed as one line. */
 export class RunError extends Error {
   readonly code = 'BALLAST_RUN';
@@ -76,7 +72,7 @@ export function parseRunArgs(args: readonly string[]): RunOptions | 'help' {
   if (values.help === true) return 'help';
   const socket = resolve(values.socket ?? socketPath(process.env));
   const logLevel = values['log-level'] ?? 'info';
-  if (!LEVELS.includes(logLevel)) throw new RunUsageError(`--log-level '${logLevel}' is none of ${LEVELS.join(', ')}`);
+  if (!LEVELS.includes(logLevel)) throw new UsageError(`--log-level '${logLevel}' is none of ${LEVELS.join(', ')}`);
   return {
     interfaces: [...new Set(values.interface)],
     foreground: values.foreground === true,
@@ -101,7 +97,7 @@ function parseMaxConnections(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const count = /^[1-9]\d{0,8}$/.test(text) ? Number(text) : 0;
   if (count > 0 && count <= MAX_CONNECTIONS) return count;
-  throw new RunUsageError(`--max-connections '${text}' is not a number from 1 to ${MAX_CONNECTIONS}`);
+  throw new UsageError(`--max-connections '${text}' is not a number from 1 to ${MAX_CONNECTIONS}`);
 }
 
 function readRules(path: string): RulesFile {

@@ -14,6 +14,7 @@ const STATUS: DaemonStatus = {
   services: 2,
   servers: 1,
   connections: { current: 12, maximum: 1048576 },
+  draining: [],
   totals: {
     counters: { connections: 5, inPackets: 1000, outPackets: 900, inBytes: 70000, outBytes: 1400000 },
     rates: { connections: 1.25, inPackets: 19.5, outPackets: 18, inBytes: 1400, outBytes: 28000 },
@@ -46,6 +47,21 @@ forward                     1900
 drop-no-server                 4
 malformed-ipv4-checksum        3
 `,
+  );
+});
+
+test('servers that are drained are shown with what is left on them and until when', () => {
+  const of = { service: 'tcp:10.0.0.1:80', connections: 12 };
+  const draining = [
+    { ...of, server: '10.0.0.2:8080', secondsLeft: 28 },
+    { ...of, server: '10.0.0.3:8080' },
+  ];
+  assert.ok(
+    formatStatus({ ...STATUS, draining }).includes(`
+draining         server         connections  reset in
+tcp:10.0.0.1:80  10.0.0.2:8080           12      28 s
+tcp:10.0.0.1:80  10.0.0.3:8080           12     never
+`),
   );
 });
 

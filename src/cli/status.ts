@@ -4,7 +4,8 @@
 import { parseArgs } from 'node:util';
 import { type DaemonStatus, socketPath } from '../daemon/protocol.ts';
 import type { Rates } from '../lvs/model.ts';
-import { ApiDataPlane } from './client.ts';
+import { withDaemon } from './client.ts';
+import { formatTable } from './text-table.ts';
 
 export const STATUS_HELP = `usage: ballast status [--json] [--socket PATH]
 
@@ -21,14 +22,9 @@ export async function runStatus(args: readonly string[]): Promise<number> {
     process.stdout.write(STATUS_HELP);
     return 0;
   }
-  const client = new ApiDataPlane(values.socket ?? socketPath(process.env));
-  try {
-    const status = await client.status();
-    process.stdout.write(values.json === true ? `${JSON.stringify(status, undefined, 2)}\n` : formatStatus(status));
-    return 0;
-  } finally {
-    await client.close();
-  }
+  const status = await withDaemon(values.socket ?? socketPath(process.env), (client) => client.status());
+  process.stdout.write(values.json === true ? `${JSON.stringify(status, undefined, 2)}\n` : formatStatus(status));
+  return 0;
 }
 
 /** The table for people. Verdicts that never happened are left out. */
@@ -60,9 +56,16 @@ export function formatStatus(status: DaemonStatus): string {
   const verdicts = Object.entries(status.verdicts)
     .filter(([, count]) => count > 0)
     .map(([name, count]) => [name, String(count)]);
+  const draining = status.draining.map((one) => [
+    one.service,
+    one.server,
+    String(one.connections),
+    one.secondsLeft === undefined ? 'never' : `${one.secondsLeft} s`,
+  ]);
   const parts = [
     `Ballast ${status.version}, pid ${status.pid}, up ${formatDuration(status.uptimeSeconds)}\n${formatTable(facts, 0)}`,
     formatTable([['link', 'mode', 'queues', 'received', 'sent'], ...links], 2),
+    ...(draining.length > 0 ? [formatTable([['draining', 'server', 'connections', 'reset in'], ...draining], 2)] : []),
     formatTable([['verdict', 'packets'], ...verdicts], 1),
   ];
   return parts.join('\n');
@@ -80,15 +83,6 @@ function roundAll(rates: Rates): Rates {
 
 function countVerdicts(status: DaemonStatus, names: RegExp): number {
   return Object.entries(status.verdicts).reduce((sum, [name, count]) => sum + (names.test(name) ? count : 0), 0);
-}
-
-/** Columns two spaces apart; those from `firstNumber` on (0 for none) are aligned to the right. */
-function formatTable(rows: readonly (readonly string[])[], firstNumber: number): string {
-  const isNumber = (column: number): boolean => firstNumber > 0 && column >= firstNumber;
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  const cell = (text: string, column: number): string =>
-    isNumber(column) ? text.padStart(widths[column]) : text.padEnd(widths[column]);
-  return rows.map((row) => `${row.map(cell).join('  ').trimEnd()}\n`).join('');
 }
 
 /** `42 s`, `3 min 5 s`, `2 h 0 min`, `5 d 3 h`. */

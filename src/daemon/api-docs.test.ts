@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// docs/api.md lists the API's resources and error codes, all of them and no others.
+// docs/api.md lists the API's resources and error codes, docs/compatibility.md the sysctls, all of them and no others.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { localDataPlane } from '../../test/support/local-dataplane.ts';
+import { SYSCTL_NAMES, SYSCTLS_WITHOUT_EFFECT, Sysctls } from '../lvs/sysctl.ts';
 import { createApi } from './api.ts';
 import { createLog } from './log.ts';
 import { ERROR_STATUS } from './request.ts';
@@ -24,4 +25,20 @@ test('every error code is documented with its status', () => {
     [...codes.matchAll(/`(\w+)`/g)].map((code) => [code[1], Number(status)]),
   );
   assert.deepEqual(Object.fromEntries(documented), ERROR_STATUS);
+});
+
+test('every sysctl is documented with its default, and whether it has an effect', () => {
+  const page = readFileSync(new URL('../../../docs/compatibility.md', import.meta.url), 'utf8');
+  const section = page.slice(page.indexOf('\n## Sysctls\n')).split('\n## ')[1];
+  const effective = new Map<string, number>();
+  const others: string[] = [];
+  for (const [, names, initial, effect] of section.matchAll(/^\| (.*`.*) \| (\d*) ?\| (.+) \|$/gm)) {
+    for (const [, name] of names.matchAll(/`(\w+)`/g)) {
+      if (effect.startsWith('none')) others.push(name);
+      else effective.set(name, Number(initial));
+    }
+  }
+  assert.deepEqual(Object.fromEntries([...effective].sort()), new Sysctls().snapshot());
+  assert.deepEqual([...effective.keys()].sort(), SYSCTL_NAMES);
+  assert.deepEqual(others.sort(), SYSCTLS_WITHOUT_EFFECT);
 });

@@ -4,30 +4,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { type Answer, api } from '../../test/support/api-calls.ts';
 import { localDataPlane } from '../../test/support/local-dataplane.ts';
-import type { DataPlane } from '../dataplane/dataplane.ts';
 import { createApi } from './api.ts';
 import { createLog } from './log.ts';
 import { BODY_MAX } from './request.ts';
-
-interface Answer {
-  readonly status: number;
-  readonly body: { error?: { code: string; message: string; issues?: { path: string }[] } } & Record<string, unknown>;
-  readonly headers: Headers;
-}
-
-type Call = (method: string, path: string, body?: unknown) => Promise<Answer>;
-
-function api(dataplane: DataPlane = localDataPlane(), lines: string[] = []): Call {
-  const log = createLog({ level: 'info', write: (line) => lines.push(line) });
-  const app = createApi({ version: '1.2.3', pid: 42, uptimeSeconds: () => 7 }, { dataplane, log });
-  return async (method, path, body) => {
-    const text = typeof body === 'string' ? body : JSON.stringify(body);
-    const response = await app.request(path, { method, ...(text !== undefined && { body: text }) });
-    const answer = await response.text();
-    return { status: response.status, body: answer === '' ? {} : JSON.parse(answer), headers: response.headers };
-  };
-}
 
 const WEB = '/v1/services/tcp:10.0.0.1:80';
 
@@ -174,6 +155,7 @@ test('a fault of the data plane is a 500 that tells nothing, and is logged', asy
 const method = fc.constantFrom('GET', 'POST', 'PUT', 'DELETE', 'PATCH');
 const segment = fc.oneof(
   fc.constantFrom('v1', 'services', 'servers', 'status', 'snapshot', 'changes', 'connections', 'timeouts', 'zero'),
+  fc.constantFrom('sysctls', 'drop_entry', 'conntrack', '__proto__', 'tuning', 'drain'),
   fc.constantFrom('tcp:10.0.0.1:80', 'udp:[2001:db8::1]:53', 'fwm:7', '10.0.0.2:8080', '%', '%ff', '..', '%2f'),
   fc.string({ maxLength: 12 }).map((text) => text.replace(/[?#]/g, '')),
 );

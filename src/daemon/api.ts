@@ -4,19 +4,32 @@
 
 import { type Context, Hono } from 'hono';
 import type { Change, DataPlane } from '../dataplane/dataplane.ts';
-import type { Logger } from '../dataplane/logger.ts';
-import { LvsError, type ServerKey, type ServerSnapshot, type ServiceKey, type ServiceSnapshot } from '../lvs/model.ts';
+import type { LogFields, Logger } from '../dataplane/logger.ts';
+import {
+  LvsError,
+  type ServerKey,
+  type ServerSnapshot,
+  type ServiceKey,
+  type ServiceSnapshot,
+  type ServiceTuning,
+} from '../lvs/model.ts';
 import { formatServerKey, formatServiceKey, parseServerKey, parseServiceKey } from '../lvs/service-key.ts';
-import type { DaemonStatus, ErrorAnswer } from './protocol.ts';
+import { refuseSysctl } from '../lvs/sysctl.ts';
+import type { DaemonStatus, DrainingServer, ErrorAnswer } from './protocol.ts';
 import { RequestError, readBody, refusal, validate } from './request.ts';
 import {
   changeBody,
   cursorText,
+  drainBody,
   newServerBody,
   newServiceBody,
   serverBody,
   serviceBody,
+  sysctlBody,
+  sysctlsBody,
   timeoutsBody,
+  tuningBody,
+  tuningPatchBody,
 } from './schemas.ts';
 
 export interface ApiOptions {
@@ -51,6 +64,7 @@ export function createApi(options: ApiOptions, deps: { dataplane: DataPlane; log
       services: snapshot.services.length,
       servers: snapshot.services.reduce((sum, service) => sum + service.servers.length, 0),
       connections: snapshot.connections,
+      draining: snapshot.services.flatMap(drainingServers),
       totals: snapshot.totals,
       verdicts: snapshot.verdicts,
       links: snapshot.links,
@@ -71,6 +85,23 @@ export function createApi(options: ApiOptions, deps: { dataplane: DataPlane; log
   app.put('/v1/timeouts', async (c) => {
     await apply({ type: 'set-timeouts', timeouts: await readBody(c, timeoutsBody) });
     return c.json((await dataplane.snapshot()).timeouts);
+  });
+  app.get('/v1/sysctls', async (c) => c.json((await dataplane.snapshot()).sysctls));
+  app.patch('/v1/sysctls', async (c) => {
+    await apply({ type: 'set-sysctls', values: await readBody(c, sysctlsBody) });
+    return c.json((await dataplane.snapshot()).sysctls);
+  });
+  const sysctl = async (name: string): Promise<{ name: string; value: number }> => {
+    const { sysctls } = await dataplane.snapshot();
+    if (!Object.hasOwn(sysctls, name)) throw refuseSysctl(name);
+    return { name, value: sysctls[name] };
+  };
+  app.get('/v1/sysctls/:name', async (c) => c.json(await sysctl(c.req.param('name'))));
+  app.put('/v1/sysctls/:name', async (c) => {
+    const name = c.req.param('name');
+    const { value } = await readBody(c, sysctlBody);
+    await apply({ type: 'set-sysctls', values: { [name]: value } });
+    return c.json(await sysctl(name));
   });
   app.post('/v1/zero', async (c) => {
     await apply({ type: 'zero' });
@@ -105,6 +136,19 @@ export function createApi(options: ApiOptions, deps: { dataplane: DataPlane; log
     return c.body(null, 204);
   });
 
+  const tuningOf = async (service: ServiceKey): Promise<ServiceTuning> => (await findService(service)).tuning ?? {};
+  app.get('/v1/services/:service/tuning', async (c) => c.json(await tuningOf(serviceOf(c))));
+  app.put('/v1/services/:service/tuning', async (c) => {
+    const service = serviceOf(c);
+    await apply({ type: 'tune-service', service, tuning: await readBody(c, tuningBody) });
+    return c.json(await tuningOf(service));
+  });
+  app.patch('/v1/services/:service/tuning', async (c) => {
+    const service = serviceOf(c);
+    await apply({ type: 'adjust-service', service, tuning: await readBody(c, tuningPatchBody) });
+    return c.json(await tuningOf(service));
+  });
+
   app.post('/v1/services/:service/servers', async (c) => {
     const service = serviceOf(c);
     const { address, port, ...serverOptions } = await readBody(c, newServerBody);
@@ -122,6 +166,13 @@ export function createApi(options: ApiOptions, deps: { dataplane: DataPlane; log
   app.delete('/v1/services/:service/servers/:server', async (c) => {
     await apply({ type: 'delete-server', service: serviceOf(c), server: serverOf(c) });
     return c.body(null, 204);
+  });
+
+  app.post('/v1/services/:service/servers/:server/drain', async (c) => {
+    const service = serviceOf(c);
+    const server = serverOf(c);
+    await apply({ type: 'drain-server', service, server, ...(await readBody(c, drainBody)) });
+    return c.json(findServer(await findService(service), server));
   });
 
   app.notFound((c) => refusal(c, new RequestError('NOT_FOUND', 'no such resource, or not with this method'))!);
@@ -166,9 +217,23 @@ function findServer(service: ServiceSnapshot, key: ServerKey): object {
   return serverResource(found);
 }
 
-function describeChange(change: Change): Record<string, string> {
+function drainingServers(service: ServiceSnapshot): DrainingServer[] {
+  return service.servers
+    .filter((server) => server.drain !== undefined)
+    .map((server) => ({
+      service: formatServiceKey(service.key),
+      server: formatServerKey(server),
+      connections: server.activeConnections + server.inactiveConnections,
+      ...server.drain,
+    }));
+}
+
+function describeChange(change: Change): LogFields {
   return {
     change: change.type,
+    ...('tuning' in change && { tuning: JSON.stringify(change.tuning) }),
+    ...(change.type === 'set-sysctls' && change.values),
+    ...(change.type === 'drain-server' && { deadlineSeconds: change.deadlineSeconds ?? 'none' }),
     ...('service' in change && change.service && { service: formatServiceKey(change.service) }),
     ...('server' in change && { server: formatServerKey(change.server) }),
   };

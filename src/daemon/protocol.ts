@@ -3,13 +3,22 @@
 // Imported by both sides, so it must stay free of dependencies.
 
 import type { DataPlaneSnapshot } from '../dataplane/dataplane.ts';
-import type { LvsErrorCode } from '../lvs/model.ts';
+import type { DrainSnapshot, LvsErrorCode } from '../lvs/model.ts';
 
 export const DEFAULT_SOCKET = '/run/ballast/ballast.sock';
 
 /** Socket that `environment` names, or the default. */
 export function socketPath(environment: Readonly<Record<string, string | undefined>>): string {
   return environment.BALLAST_SOCKET || DEFAULT_SOCKET;
+}
+
+/** A server that is drained, and what is left on it. */
+export interface DrainingServer extends DrainSnapshot {
+  /** Texts of their keys. */
+  readonly service: string;
+  readonly server: string;
+  /** Active and inactive ones. */
+  readonly connections: number;
 }
 
 /** Answer to `GET /v1/status`. */
@@ -23,6 +32,7 @@ export interface DaemonStatus {
   readonly services: number;
   readonly servers: number;
   readonly connections: DataPlaneSnapshot['connections'];
+  readonly draining: readonly DrainingServer[];
   readonly totals: DataPlaneSnapshot['totals'];
   readonly verdicts: DataPlaneSnapshot['verdicts'];
   readonly links: DataPlaneSnapshot['links'];

@@ -4,13 +4,17 @@
 
 import * as z from 'zod';
 import type { Change } from '../dataplane/dataplane.ts';
+import { SCTP_STATE_NAMES } from '../lvs/connection/sctp-state.ts';
+import { TCP_STATE_NAMES } from '../lvs/connection/tcp-state.ts';
 import type {
   Persistence,
   ServerKey,
   ServerOptions,
   ServiceKey,
   ServiceOptions,
+  ServiceTuning,
   Timeouts,
+  TuningPatch,
   TunnelOptions,
 } from '../lvs/model.ts';
 import { parseServiceKey } from '../lvs/service-key.ts';
@@ -103,6 +107,50 @@ export const newServerBody: z.ZodType<ServerOptions & ServerKey> = z.strictObjec
 /** Seconds; 0 leaves that timeout as it is. */
 export const timeoutsBody: z.ZodType<Timeouts> = z.strictObject({ tcp: count, tcpFin: count, udp: count });
 
+// ---- tuning: seconds and switches; in a patch null takes back ----
+
+const seconds = count;
+const tcpState = z.enum(TCP_STATE_NAMES);
+const sctpState = z.enum(SCTP_STATE_NAMES);
+
+export const tuningBody: z.ZodType<ServiceTuning> = z.strictObject({
+  timeouts: z
+    .strictObject({
+      tcp: z.partialRecord(tcpState, seconds).exactOptional(),
+      sctp: z.partialRecord(sctpState, seconds).exactOptional(),
+      udp: seconds.exactOptional(),
+    })
+    .exactOptional(),
+  freshSyn: z.boolean().exactOptional(),
+  quiesceEndsAffinity: z.boolean().exactOptional(),
+  hashSkipsQuiesced: z.boolean().exactOptional(),
+  slowStartSeconds: seconds.exactOptional(),
+});
+
+export const tuningPatchBody: z.ZodType<TuningPatch> = z.strictObject({
+  timeouts: z
+    .strictObject({
+      tcp: z.partialRecord(tcpState, seconds.nullable()).nullable().exactOptional(),
+      sctp: z.partialRecord(sctpState, seconds.nullable()).nullable().exactOptional(),
+      udp: seconds.nullable().exactOptional(),
+    })
+    .nullable()
+    .exactOptional(),
+  freshSyn: z.boolean().nullable().exactOptional(),
+  quiesceEndsAffinity: z.boolean().nullable().exactOptional(),
+  hashSkipsQuiesced: z.boolean().nullable().exactOptional(),
+  slowStartSeconds: seconds.nullable().exactOptional(),
+});
+
+export const drainBody: z.ZodType<{ deadlineSeconds?: number }> = z.strictObject({
+  deadlineSeconds: seconds.exactOptional(),
+});
+
+// ---- sysctls ----
+
+export const sysctlsBody: z.ZodType<Readonly<Record<string, number>>> = z.record(name, z.int());
+export const sysctlBody: z.ZodType<{ value: number }> = z.strictObject({ value: z.int() });
+
 /** Position in the connection table, as a query's text. */
 export const cursorText: z.ZodType<number> = z
   .string()
@@ -126,4 +174,13 @@ export const changeBody: z.ZodType<Change> = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('delete-server'), service, server }),
   z.strictObject({ type: z.literal('zero'), service: service.exactOptional() }),
   z.strictObject({ type: z.literal('set-timeouts'), timeouts: timeoutsBody }),
+  z.strictObject({ type: z.literal('tune-service'), service, tuning: tuningBody }),
+  z.strictObject({ type: z.literal('adjust-service'), service, tuning: tuningPatchBody }),
+  z.strictObject({ type: z.literal('set-sysctls'), values: sysctlsBody }),
+  z.strictObject({
+    type: z.literal('drain-server'),
+    service,
+    server,
+    deadlineSeconds: seconds.exactOptional(),
+  }),
 ]);

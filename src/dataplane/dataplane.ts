@@ -12,6 +12,7 @@ import type {
   ServiceSnapshot,
   ServiceTuning,
   Timeouts,
+  TuningPatch,
 } from '../lvs/model.ts';
 
 /** One change of the desired state. A refused change throws LvsError and leaves everything as it was. */
@@ -38,14 +39,16 @@ export type Change =
   | { readonly type: 'set-timeouts'; readonly timeouts: Timeouts }
   /** Replaces what was tuned before. */
   | { readonly type: 'tune-service'; readonly service: ServiceKey; readonly tuning: ServiceTuning }
-  /** `name` as under net.ipv4.vs. */
-  | { readonly type: 'set-sysctl'; readonly name: string; readonly value: number }
-  /** Weight 0 now; connections that are left after `deadlineSeconds` are reset, both ends told. */
+  /** Changes some of it; done by the director, so that two who change different things lose nothing. */
+  | { readonly type: 'adjust-service'; readonly service: ServiceKey; readonly tuning: TuningPatch }
+  /** By their names under net.ipv4.vs; all or none. */
+  | { readonly type: 'set-sysctls'; readonly values: Readonly<Record<string, number>> }
+  /** Weight 0 now; connections that are left after `deadlineSeconds` are reset, both ends told. Without it they stay. */
   | {
       readonly type: 'drain-server';
       readonly service: ServiceKey;
       readonly server: ServerKey;
-      readonly deadlineSeconds: number;
+      readonly deadlineSeconds?: number;
     };
 
 /** Device as the data plane uses it. */

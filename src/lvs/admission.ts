@@ -189,7 +189,7 @@ export class Admission {
   /** The server of a template that is still good for new connections. */
   #serverOf(template: number): Server | undefined {
     const server = this.#connections.serverOf(template);
-    if (server === undefined || !server.available || server.isDraining) return undefined;
+    if (server === undefined || !server.available || server.drain !== undefined) return undefined;
     const endsQuiesced = this.#sysctls.values.expireQuiescentTemplate !== 0 || server.service.quiesceEndsAffinity;
     return endsQuiesced && server.options.weight === 0 ? undefined : server;
   }
@@ -202,7 +202,7 @@ export class Admission {
     if (id === 0) return -DROP_TABLE_FULL;
     // By a template that two services share, a server of one takes connections of the other.
     if (server.service !== service) service.takeConnectionFrom(server.service);
-    if (service.isTimed && headers.protocol === IPPROTO_TCP) this.#connections.time(id);
+    if (service.isTimed && headers.protocol === IPPROTO_TCP) this.#connections.time(id, server, this.#request.now);
     return id;
   }
 

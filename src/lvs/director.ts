@@ -61,6 +61,7 @@ import { passHop } from './forward/direct.ts';
 import { DESTINATION, rewriteIpv4, rewriteIpv6, SOURCE } from './forward/nat.ts';
 import type { ServerKey, ServiceKey } from './model.ts';
 import { randomBits } from './random.ts';
+import { checkDeadline } from './service/checks.ts';
 import type { Server } from './service/server.ts';
 import { ServiceList, type ServiceObserver } from './service/service-list.ts';
 import { ESTIMATION_TICKS, IN_BYTES, IN_PACKETS, OUT_BYTES, OUT_PACKETS } from './service/traffic.ts';
@@ -200,20 +201,24 @@ export class Director {
     return this.connections.lags(now) || this.#culling.isBusy || this.drains.isBusy;
   }
 
-  /** Changes a setting. Throws LvsError. */
-  setSysctl(name: string, value: number): void {
+  /** Changes settings, by name, all or none. Throws LvsError. */
+  setSysctls(values: Readonly<Record<string, number>>): void {
     const { dropEntry, dropPacket, secureTcp } = this.sysctls.values;
-    this.sysctls.set(name, value);
+    this.sysctls.set(values);
     const after = this.sysctls.values;
-    if (dropEntry !== after.dropEntry || dropPacket !== after.dropPacket || secureTcp !== after.secureTcp)
+    // Other settings of the defence count from its next look on, as in the kernel.
+    if (dropEntry !== after.dropEntry || dropPacket !== after.dropPacket || secureTcp !== after.secureTcp) {
       this.#defend();
+    }
   }
 
-  /** Weight 0 now, and a reset for the connections that are left in `deadlineSeconds`. Throws LvsError. */
-  drain(service: ServiceKey, key: ServerKey, deadlineSeconds: number): void {
+  /** Weight 0 now, and a reset for the connections that are left after `deadlineSeconds`, if any. Throws LvsError. */
+  drain(service: ServiceKey, key: ServerKey, deadlineSeconds: number | undefined): void {
+    checkDeadline(deadlineSeconds);
     const server = this.services.findServer(service, key);
     this.services.editServer(service, key, { ...server.options, weight: 0 });
-    this.drains.start(server, (this.services.now + deadlineSeconds * TICKS_PER_SECOND) | 0);
+    const ticks = deadlineSeconds === undefined ? undefined : deadlineSeconds * TICKS_PER_SECOND;
+    this.drains.start(server, ticks === undefined ? undefined : (this.services.now + ticks) | 0);
   }
 
   #defend(): void {
@@ -335,14 +340,18 @@ export class Director {
     return verdict;
   }
 
-  /** Whether the first packet of a connection on a connection that is there means a new one. */
+  /** Whether a packet that could be the first of a connection, on a connection that is there, means a new one. */
   #opensAnew(view: DataView, id: number, server: Server | undefined): boolean {
     const { protocol, transport, end } = this.headers;
     if (protocol === IPPROTO_TCP) {
       if ((view.getUint8(transport + TCP_FLAGS) & TCP_SYN) === 0) return false;
-    } else if (protocol !== IPPROTO_SCTP || !isSctpInit(view, transport, end)) {
+    } else if (protocol !== IPPROTO_SCTP) {
+      // A datagram means as little or as much as the first one did.
+      return server?.isResetting === true;
+    } else if (!isSctpInit(view, transport, end)) {
       return false;
     }
+    if (server?.isResetting === true) return true;
     const { values } = this.sysctls;
     if (server !== undefined) {
       const isQuiesced = server.options.weight === 0;

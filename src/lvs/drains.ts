@@ -2,12 +2,13 @@
 // Draining a server: it gets no new connections, and those that are left at the deadline are reset, both ends told. A
 // reset needs sequence numbers that the director does not keep, so it takes them from a packet: at the deadline it asks
 // the server of each connection with a bare ACK out of the blue, which TCP answers by its numbers (RFC 9293 §3.10.7.4).
-// Direct routing shows no answers; there the client's next packet ends the connection.
+// Who does not answer three times has no connection to reset. Direct routing shows no answers; there the client's next
+// packet ends the connection.
 
 import { IPPROTO_TCP } from '../packet/ipv4.ts';
 import type { Headers } from '../packet/parse.ts';
 import { TCP_ACK_FLAG, TCP_FLAGS, TCP_RST, TCP_SYN } from '../packet/tcp.ts';
-import { acknowledgmentOf, makeControlSegment, turnIntoReset } from '../packet/tcp-control.ts';
+import { acknowledgmentOf, makeControlSegment, payloadOf, sequenceOf, turnIntoReset } from '../packet/tcp-control.ts';
 import { type Connections, isTemplate, protocolOf } from './connection/connections.ts';
 import {
   CLIENT,
@@ -24,14 +25,20 @@ import {
   PORTS_REQUEST,
   RECORD_SHIFT,
   REQUEST,
+  TICKS_PER_SECOND,
   VIRTUAL,
   VIRTUAL_6,
 } from './connection/layout.ts';
-import type { Server } from './service/server.ts';
+import type { Drain, Server } from './service/server.ts';
 
-/** Records that one call looks at, and packets that may wait to be sent. */
+/** Records that one call looks at. */
 const RECORDS_PER_CALL = 4096;
+/** With so many packets waiting to be sent no more questions are asked. */
 const MAX_OUTBOX = 1024;
+
+/** How often a server is asked, and how long it has for its answer. */
+const QUESTIONS = 3;
+const ANSWER_TICKS = TICKS_PER_SECOND;
 
 /** How a packet of a connection that is being reset goes on. */
 export const RESET_FORWARD = 0;
@@ -41,9 +48,12 @@ export class Drains {
   /** IP packets that the director sends by itself, for the data plane to take. */
   readonly outbox: Uint8Array[] = [];
   readonly #connections: Connections;
-  readonly #deadlines = new Map<Server, number>();
+  /** Servers that have a deadline, before them or behind, with the drain that set it. */
+  readonly #timed = new Map<Server, Drain>();
   /** Record that is next to be asked whether its server is past its deadline; 0 when nobody asks. */
   #cursor = 0;
+  /** Another sweep became due in the midst of one. */
+  #isDueAgain = false;
 
   constructor(connections: Connections) {
     this.#connections = connections;
@@ -53,28 +63,27 @@ export class Drains {
     return this.#cursor > 0 || this.outbox.length > 0;
   }
 
-  /** `server` has until tick `deadline`; its weight is 0 already. */
-  start(server: Server, deadline: number): void {
-    server.isDraining = true;
-    this.#deadlines.set(server, deadline);
+  /** Drains `server`, whose weight is 0 already, until tick `deadline` or without an end; a drain before is over. */
+  start(server: Server, deadline: number | undefined): void {
+    const drain = { deadline, sweeps: 0, sweepAt: deadline ?? 0 };
+    server.drain = drain;
+    server.isResetting = false;
+    if (deadline === undefined) this.#timed.delete(server);
+    else this.#timed.set(server, drain);
   }
 
   /** Does a slice of the work. */
   work(now: number): void {
-    for (const [server, deadline] of this.#deadlines) {
-      const isCancelled = !server.isDraining;
-      if (!isCancelled && ((now - deadline) | 0) < 0) continue;
-      this.#deadlines.delete(server);
-      if (isCancelled) continue;
-      server.isResetting = true;
-      this.#cursor = 1;
+    for (const [server, drain] of this.#timed) {
+      if (server.drain !== drain) this.#timed.delete(server);
+      else if (((now - drain.sweepAt) | 0) >= 0) this.#due(server, drain, now);
     }
     if (this.#cursor > 0) this.#sweep();
   }
 
   /**
    * A TCP packet of a connection past its deadline: its sender gets a reset through the outbox, it becomes the reset of
-   * its receiver. What is no TCP, or carries no acknowledgment, ends the connection without. Ends the connection.
+   * its receiver. What is no TCP, or carries no acknowledgment, ends the connection without. The caller ends it.
    */
   reset(view: DataView, headers: Headers, id: number, direction: number): number {
     const flags = headers.protocol === IPPROTO_TCP ? view.getUint8(headers.transport + TCP_FLAGS) : 0;
@@ -82,8 +91,19 @@ export class Drains {
       return (flags & TCP_RST) !== 0 ? RESET_FORWARD : RESET_DROP;
     if ((flags & TCP_RST) !== 0) return RESET_FORWARD;
     this.#send(id, direction === REQUEST, acknowledgmentOf(view, headers), TCP_RST);
+    // A keep-alive and the probe of a closed window have the number before the one that is expected (RFC 9293 §3.8.4).
+    const mayProbe = payloadOf(view, headers) <= 1 && (direction !== REQUEST || this.#isNat(id));
+    if (mayProbe) this.#send(id, direction !== REQUEST, sequenceOf(view, headers) + 1, TCP_RST);
     turnIntoReset(view, headers);
     return RESET_FORWARD;
+  }
+
+  #due(server: Server, drain: Drain, now: number): void {
+    server.isResetting = true;
+    drain.sweepAt = (now + ANSWER_TICKS) | 0;
+    if (++drain.sweeps > QUESTIONS) this.#timed.delete(server);
+    if (this.#cursor === 0) this.#cursor = 1;
+    else this.#isDueAgain = true;
   }
 
   #sweep(): void {
@@ -93,19 +113,28 @@ export class Drains {
     for (; id < end && this.outbox.length < MAX_OUTBOX; id++) {
       const base = id << RECORD_SHIFT;
       const kind = records[base + KIND];
-      if (kind === 0 || this.#connections.serverOf(id)?.isResetting !== true) continue;
+      const server = kind === 0 ? undefined : this.#connections.serverOf(id);
+      if (server?.isResetting !== true) continue;
       if (isTemplate(kind) || protocolOf(kind) !== IPPROTO_TCP) {
         if (!this.#connections.hasChildren(id)) this.#connections.close(id);
-      } else if ((records[base + FLAGS] & IP_VS_CONN_F_FWD_MASK) === IP_VS_CONN_F_MASQ) {
-        this.#send(id, false, 0, TCP_ACK_FLAG);
+      } else if (this.#isNat(id)) {
+        if ((server.drain?.sweeps ?? 0) > QUESTIONS) this.#connections.close(id);
+        else this.#send(id, false, 0, TCP_ACK_FLAG);
       }
     }
-    this.#cursor = id > table.highestId ? 0 : id;
+    this.#cursor = id;
+    if (id <= table.highestId) return;
+    this.#cursor = this.#isDueAgain ? 1 : 0;
+    this.#isDueAgain = false;
+  }
+
+  #isNat(id: number): boolean {
+    const flags = this.#connections.records[(id << RECORD_SHIFT) + FLAGS];
+    return (flags & IP_VS_CONN_F_FWD_MASK) === IP_VS_CONN_F_MASQ;
   }
 
   /** Puts a segment of connection `id` into the outbox: to its client from the virtual address, or to its server. */
   #send(id: number, isToClient: boolean, sequence: number, flags: number): void {
-    if (this.outbox.length >= MAX_OUTBOX) return;
     const records = this.#connections.records;
     const base = id << RECORD_SHIFT;
     const family = (records[base + KIND] & 0xff) === 4 ? 4 : 6;

@@ -49,11 +49,26 @@ export type TcpStateName =
   | 'LISTEN'
   | 'SYNACK';
 
+export type SctpStateName =
+  | 'NONE'
+  | 'INIT1'
+  | 'INIT'
+  | 'C-SENT'
+  | 'C-REPLIED'
+  | 'C-WAIT'
+  | 'COOKIE'
+  | 'C-ECHOED'
+  | 'ESTABLISHED'
+  | 'S-SENT'
+  | 'S-RECEIVED'
+  | 'S-ACK-SENT'
+  | 'REJECTED'
+  | 'CLOSED';
+
 /** Life of a service's connections by state, in seconds 1 … 2678400; what is left out follows the director's own. */
 export interface StateTimeouts {
   readonly tcp?: Readonly<Partial<Record<TcpStateName, number>>>;
-  /** By the names of SCTP_STATE_NAMES. */
-  readonly sctp?: Readonly<Record<string, number>>;
+  readonly sctp?: Readonly<Partial<Record<SctpStateName, number>>>;
   readonly udp?: number;
 }
 
@@ -64,10 +79,23 @@ export interface ServiceTuning {
   readonly freshSyn?: boolean;
   /** Affinity to a server ends when its weight becomes 0: expire_quiescent_template for this service alone. */
   readonly quiesceEndsAffinity?: boolean;
-  /** mh gives the places of servers of weight 0 to the others. */
+  /** mh gives the places of servers of weight 0 to the others; the clients of those stay where they are. */
   readonly hashSkipsQuiesced?: boolean;
   /** Seconds in which the weight of a server that was added, or came back from weight 0, rises from 1 to its own. */
   readonly slowStartSeconds?: number;
+}
+
+/** A change of some of a service's tuning: a value sets, null takes back what was set, what is left out stays. */
+export interface TuningPatch {
+  readonly timeouts?: {
+    readonly tcp?: Readonly<Partial<Record<TcpStateName, number | null>>> | null;
+    readonly sctp?: Readonly<Partial<Record<SctpStateName, number | null>>> | null;
+    readonly udp?: number | null;
+  } | null;
+  readonly freshSyn?: boolean | null;
+  readonly quiesceEndsAffinity?: boolean | null;
+  readonly hashSkipsQuiesced?: boolean | null;
+  readonly slowStartSeconds?: number | null;
 }
 
 /** What tells one real server of a service from another. */
@@ -112,7 +140,19 @@ export interface Rates {
   readonly outBytes: number;
 }
 
+/** How far the drain of a server is. */
+export interface DrainSnapshot {
+  /** Whole seconds until connections that are left are reset, 0 from then on; left out when there is no deadline. */
+  readonly secondsLeft?: number;
+}
+
 export interface ServerSnapshot extends ServerKey, ServerOptions {
+  /** What new connections go by while the server starts slowly; left out when that is its weight. */
+  readonly effectiveWeight?: number;
+  /** Smoothed time from SYN to SYN-ACK in µs; left out unless the scheduler measures it and has done so. */
+  readonly responseTimeUs?: number;
+  /** Present while the server is drained. */
+  readonly drain?: DrainSnapshot;
   readonly activeConnections: number;
   readonly inactiveConnections: number;
   readonly persistentConnections: number;

@@ -90,6 +90,11 @@ export function acknowledgmentOf(view: DataView, headers: Headers): number {
   return view.getInt32(headers.transport + TCP_ACK);
 }
 
+/** Bytes of data in the segment in `headers`. */
+export function payloadOf(view: DataView, headers: Headers): number {
+  return headers.end - headers.transport - (view.getUint8(headers.transport + TCP_OFFSET) >>> 4) * 4;
+}
+
 /** Turns the segment in `headers` into a reset with its sequence number, without data and options. */
 export function turnIntoReset(view: DataView, headers: Headers): void {
   const { family, ip, transport } = headers;

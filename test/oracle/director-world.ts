@@ -128,7 +128,7 @@ export class DirectorWorld {
   }
 
   sysctl(name: string, value: number): void {
-    this.#dataplane.applyNow({ type: 'set-sysctl', name, value });
+    this.#dataplane.applyNow({ type: 'set-sysctls', values: { [name]: value } });
   }
 
   #connect(adjacencies: AdjacencyTable): void {

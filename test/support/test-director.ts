@@ -4,8 +4,15 @@
 import { LocalDataPlane } from '../../src/dataplane/engine/local.ts';
 import { connectionMemoryBytes, layConnectionMemory, MS_PER_TICK } from '../../src/lvs/connection/layout.ts';
 import { Director } from '../../src/lvs/director.ts';
-import type { ConnectionSnapshot, ServerOptions, ServiceKey, ServiceOptions } from '../../src/lvs/model.ts';
-import { parseServerKey, parseServiceKey } from '../../src/lvs/service-key.ts';
+import type {
+  ConnectionSnapshot,
+  ServerOptions,
+  ServerSnapshot,
+  ServiceKey,
+  ServiceOptions,
+  ServiceTuning,
+} from '../../src/lvs/model.ts';
+import { formatServerKey, formatServiceKey, parseServerKey, parseServiceKey } from '../../src/lvs/service-key.ts';
 import { ANSWER, FORWARD, VERDICT_NAMES } from '../../src/lvs/verdict.ts';
 import { frame } from './frames.ts';
 
@@ -42,11 +49,18 @@ export class TestDirector {
 
   /** Lets time pass; timers run. */
   advance(seconds: number): void {
+    this.elapse(seconds * 1e6);
     const target = this.#now + Math.round((seconds * 1000) / MS_PER_TICK);
     while (this.#now < target) {
       this.#now = Math.min(target, this.#now + 10);
       this.director.tick(this.#now | 0);
     }
+  }
+
+  /** Lets time pass that is too short for timers. */
+  elapse(microseconds: number): void {
+    const { connections } = this.director;
+    connections.microseconds = (connections.microseconds + microseconds) | 0;
   }
 
   addService(text: string, scheduler = 'rr', more: Partial<ServiceOptions> = {}): ServiceKey {
@@ -67,8 +81,21 @@ export class TestDirector {
     this.dataplane.applyNow({ type: 'edit-server', service, server: serverKey(text), options });
   }
 
+  tune(service: ServiceKey, tuning: ServiceTuning): void {
+    this.dataplane.applyNow({ type: 'tune-service', service, tuning });
+  }
+
+  /** Snapshot of one of the service's servers. */
+  server(service: ServiceKey, text: string): ServerSnapshot {
+    const { services } = this.dataplane.snapshotNow();
+    const found = services.find((candidate) => formatServiceKey(candidate.key) === formatServiceKey(service));
+    const server = found?.servers.find((candidate) => formatServerKey(candidate) === text);
+    if (server === undefined) throw new TypeError(`no server ${text}`);
+    return server;
+  }
+
   sysctl(name: string, value: number): void {
-    this.dataplane.applyNow({ type: 'set-sysctl', name, value });
+    this.dataplane.applyNow({ type: 'set-sysctls', values: { [name]: value } });
   }
 
   deleteServer(service: ServiceKey, text: string): void {

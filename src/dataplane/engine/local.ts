@@ -75,8 +75,11 @@ export class LocalDataPlane implements DataPlane {
       case 'tune-service':
         services.tuneService(change.service, change.tuning);
         break;
-      case 'set-sysctl':
-        this.#director.setSysctl(change.name, change.value);
+      case 'adjust-service':
+        services.adjustService(change.service, change.tuning);
+        break;
+      case 'set-sysctls':
+        this.#director.setSysctls(change.values);
         break;
       case 'drain-server':
         this.#director.drain(change.service, change.server, change.deadlineSeconds);

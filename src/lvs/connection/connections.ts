@@ -82,8 +82,6 @@ const POSTPONED = 60 * TICKS_PER_SECOND;
 const INVALID_PORT = 0xffff;
 /** An entry that was idle for less is not dropped under pressure. */
 const IDLE_BEFORE_DROP = 60 * TICKS_PER_SECOND;
-/** Share of a new measurement in the smoothed response time. */
-const RESPONSE_SHARE = 1 / 8;
 
 export class Connections {
   readonly table: ConnectionTable;
@@ -254,7 +252,7 @@ export class Connections {
       if (this.isSecure) table += SECURE_INPUT;
       const next = nextTcpState(table, bits, state);
       if ((flags & CONN_F_TIMED) !== 0 && (bits & (TCP_SYN | TCP_ACK_FLAG)) === (TCP_SYN | TCP_ACK_FLAG)) {
-        this.#measure(base, direction, server);
+        this.#measure(base, direction, server, now);
       }
       if (next !== state) {
         records[base + STATE] = next;
@@ -301,11 +299,13 @@ export class Connections {
     return !isActiveTcpState(state);
   }
 
-  /** Starts the clock for the answer to the connection's first packet. */
-  time(id: number): void {
+  /** Starts the clock for the answer to the connection's first packet, where answers pass here. */
+  time(id: number, server: Server, now: number): void {
     const base = id << RECORD_SHIFT;
+    if ((this.records[base + FLAGS] & IP_VS_CONN_F_NOOUTPUT) !== 0) return;
     this.records[base + FLAGS] |= CONN_F_TIMED;
     this.records[base + CHILDREN] = this.microseconds | 0;
+    server.response.asked(now);
   }
 
   /** Ends a connection at once; an unproven template whose last connection it was stays. */
@@ -429,15 +429,13 @@ export class Connections {
     return times.sctp[next];
   }
 
-  #measure(base: number, direction: number, server: Server | undefined): void {
+  #measure(base: number, direction: number, server: Server | undefined, now: number): void {
     if (direction === REQUEST || server === undefined) return;
     const records = this.records;
     const elapsed = (this.microseconds - records[base + CHILDREN]) | 0;
     records[base + FLAGS] &= ~CONN_F_TIMED;
     records[base + CHILDREN] = 0;
-    if (elapsed < 0) return;
-    server.responseTime =
-      server.responseTime === 0 ? elapsed + 1 : server.responseTime + (elapsed - server.responseTime) * RESPONSE_SHARE;
+    if (elapsed >= 0) server.response.answered(elapsed, now);
   }
 
   /** The connection has proved real: its template outlives it. */

@@ -13,6 +13,7 @@ import {
   CHUNK_TYPE,
   SCTP_HLEN,
 } from '../../packet/sctp.ts';
+import type { SctpStateName } from '../model.ts';
 import { TICKS_PER_SECOND } from './layout.ts';
 
 export const SCTP_NONE = 0;
@@ -21,9 +22,21 @@ export const SCTP_INIT = 2;
 export const SCTP_ESTABLISHED = 8;
 export const SCTP_CLOSED = 13;
 
-export const SCTP_STATE_NAMES: readonly string[] = [
-  ...['NONE', 'INIT1', 'INIT', 'C-SENT', 'C-REPLIED', 'C-WAIT', 'COOKIE', 'C-ECHOED', 'ESTABLISHED'],
-  ...['S-SENT', 'S-RECEIVED', 'S-ACK-SENT', 'REJECTED', 'CLOSED'],
+export const SCTP_STATE_NAMES: readonly SctpStateName[] = [
+  'NONE',
+  'INIT1',
+  'INIT',
+  'C-SENT',
+  'C-REPLIED',
+  'C-WAIT',
+  'COOKIE',
+  'C-ECHOED',
+  'ESTABLISHED',
+  'S-SENT',
+  'S-RECEIVED',
+  'S-ACK-SENT',
+  'REJECTED',
+  'CLOSED',
 ];
 
 const STATES = 14;

@@ -4,6 +4,7 @@
 // hot path
 
 import { TCP_ACK_FLAG, TCP_FIN, TCP_RST, TCP_SYN } from '../../packet/tcp.ts';
+import type { TcpStateName } from '../model.ts';
 import { TICKS_PER_SECOND } from './layout.ts';
 
 export const TCP_NONE = 0;
@@ -18,7 +19,7 @@ export const TCP_LAST_ACK = 8;
 export const TCP_LISTEN = 9;
 export const TCP_SYNACK = 10;
 
-export const TCP_STATE_NAMES: readonly string[] = [
+export const TCP_STATE_NAMES: readonly TcpStateName[] = [
   'NONE',
   'ESTABLISHED',
   'SYN_SENT',

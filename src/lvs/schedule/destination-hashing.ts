@@ -13,28 +13,31 @@ export class DestinationHashing implements Scheduler {
   readonly name = 'dh';
   readonly #service: ScheduledService;
   readonly #buckets: (Server | undefined)[] = new Array(BUCKETS).fill(undefined);
+  #isStale = true;
 
   constructor(service: ScheduledService) {
     this.#service = service;
-    this.#fill();
   }
 
   pick(request: SchedulingRequest): Server | undefined {
+    if (this.#isStale) this.#fill();
     const server = this.#buckets[hash32(foldAddress(request.destination), BUCKET_BITS)];
     return server === undefined || server.weight <= 0 || server.overloaded ? undefined : server;
   }
 
   added(): void {
-    this.#fill();
+    this.#isStale = true;
   }
 
   removed(): void {
-    this.#fill();
+    this.#isStale = true;
   }
 
   edited(): void {}
 
+  /** At the first pick after one or several changes. */
   #fill(): void {
+    this.#isStale = false;
     const { servers } = this.#service;
     for (let i = 0; i < BUCKETS; i++) this.#buckets[i] = servers.length === 0 ? undefined : servers[i % servers.length];
   }

@@ -16,15 +16,13 @@ export class LeastConnection implements Scheduler {
   pick(): Server | undefined {
     const servers = this.#servers;
     let least: Server | undefined;
-    let load = 0;
+    let load = Number.MAX_SAFE_INTEGER;
     for (let i = 0; i < servers.length; i++) {
       const server = servers[i];
-      if (server.overloaded || server.weight === 0) continue;
       const own = overhead(server);
-      if (least === undefined || own < load) {
-        least = server;
-        load = own;
-      }
+      if (own >= load || server.overloaded || server.weight === 0) continue;
+      least = server;
+      load = own;
     }
     return least;
   }

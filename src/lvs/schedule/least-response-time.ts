@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // lrt, of our own: the server that answers SYNs fastest for its weight and its active connections: the least
-// (response time + 1) × (active + 1) / weight. The response time is smoothed from SYN to SYN-ACK as the director sees
-// them, so it takes NAT. A server that was never measured comes first.
+// (response time + 1) × (active + 1) / weight. The response time goes from SYN to SYN-ACK as the director sees them
+// (service/response-time.ts), so it takes NAT. A server of which nothing is known comes first.
 
 import type { Server } from '../service/server.ts';
 import type { ScheduledService, Scheduler } from './scheduler.ts';
@@ -21,7 +21,7 @@ export class LeastResponseTime implements Scheduler {
     for (let i = 0; i < servers.length; i++) {
       const server = servers[i];
       if (server.overloaded || server.weight === 0) continue;
-      const cost = ((server.responseTime + 1) * (server.active + 1)) / server.weight;
+      const cost = ((server.response.value + 1) * (server.active + 1)) / server.weight;
       if (best === undefined || cost < least) {
         best = server;
         least = cost;
@@ -35,4 +35,8 @@ export class LeastResponseTime implements Scheduler {
   removed(): void {}
 
   edited(): void {}
+
+  tick(now: number): void {
+    for (const server of this.#servers) server.response.tick(now);
+  }
 }

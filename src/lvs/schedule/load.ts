@@ -5,7 +5,7 @@
 import type { Server } from '../service/server.ts';
 
 /** Largest product that a double holds exactly. */
-const EXACT = Number.MAX_SAFE_INTEGER;
+export const EXACT: number = Number.MAX_SAFE_INTEGER;
 
 /** Connections of a server with active ones counted 257-fold (ip_vs_dest_conn_overhead). */
 export function overhead(server: Server): number {
@@ -28,21 +28,20 @@ export function exceeds(a: number, b: number, c: number, d: number): boolean {
 /** The server with the least overhead for its weight, the first of equals; undefined when none may take a connection. */
 export function leastLoaded(servers: readonly Server[]): Server | undefined {
   let least: Server | undefined;
-  let load = 0;
+  // So that at first nobody but a server of weight 0 is passed by.
+  let load = 1;
+  let leastWeight = 0;
   for (let i = 0; i < servers.length; i++) {
     const server = servers[i];
-    if (server.overloaded || !server.available) continue;
-    if (least === undefined) {
-      if (server.weight === 0) continue;
-      least = server;
-      load = overhead(server);
-      continue;
-    }
+    const { weight } = server;
     const own = overhead(server);
-    if (exceeds(load, server.weight, own, least.weight)) {
-      least = server;
-      load = own;
-    }
+    // Most are passed by here, which takes few of their fields.
+    const product = own * leastWeight;
+    if ((load * weight <= product && product <= EXACT) || server.overloaded || !server.available) continue;
+    if (!exceeds(load, weight, own, leastWeight)) continue;
+    least = server;
+    load = own;
+    leastWeight = weight;
   }
   return least;
 }

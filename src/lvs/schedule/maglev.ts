@@ -2,7 +2,8 @@
 // mh, as net/netfilter/ipvs/ip_vs_mh.c with its default size: Maglev hashing (Eisenbud et al., NSDI 2016, §3.4). Servers
 // take the slots of a table of prime size in turns, each in an order of its own; the client's address (with mh-port its
 // port too) chooses the slot. A change moves few clients. Slots go by the last weight that was not 0, so that a server of
-// weight 0 keeps its clients away from all, unless mh-fallback looks on, or the service says hashSkipsQuiesced.
+// weight 0 keeps its clients away from all, unless mh-fallback looks on. With hashSkipsQuiesced its slots, and no others,
+// go to the servers that have a weight, and come back with its own.
 
 import type { Server } from '../service/server.ts';
 import { foldAddress } from './address-hash.ts';
@@ -38,7 +39,7 @@ export class Maglev implements Scheduler {
   }
 
   pick(request: SchedulingRequest): Server | undefined {
-    if (this.#isStale) this.#fill();
+    if (this.#isStale) this.#fill(this.#service.servers.slice());
     const { flags } = this.#service;
     const key = foldAddress(request.source) + ((flags & SCHEDULER_FLAG_2) !== 0 ? request.sourcePort : 0);
     const slot = sipHash(key | 0, OFFSET_KEY) % MAGLEV_SLOTS;
@@ -50,15 +51,18 @@ export class Maglev implements Scheduler {
   }
 
   added(): void {
-    this.#isStale = true;
+    // With more servers than slots the table of the last moment before that stays, as in the kernel.
+    const { servers } = this.#service;
+    if (this.#isStale && servers.length === MAGLEV_SLOTS + 1) this.#fill(servers.slice(1));
+    this.#isStale = servers.length <= MAGLEV_SLOTS;
   }
 
   removed(): void {
-    this.#isStale = true;
+    this.#isStale = this.#service.servers.length <= MAGLEV_SLOTS;
   }
 
   edited(): void {
-    this.#isStale = true;
+    this.#isStale = this.#service.servers.length <= MAGLEV_SLOTS;
   }
 
   #fallBack(key: number, slot: number): Server | undefined {
@@ -70,41 +74,49 @@ export class Maglev implements Scheduler {
     return undefined;
   }
 
-  /**
-   * Makes the table, at the first pick after one or several changes: nothing but the servers of that moment enters into
-   * it. With more servers than slots the old table stays, as in the kernel.
-   */
-  #fill(): void {
+  /** Makes the table, at the first pick after one or several changes: only the servers of that moment enter into it. */
+  #fill(servers: readonly Server[]): void {
     this.#isStale = false;
-    const servers = this.#service.servers.slice();
-    if (servers.length > MAGLEV_SLOTS) return;
-    const weights = servers.map((server) => (this.#service.hashSkipsQuiesced ? server.weight : server.lastWeight));
-    const divisor = weights.reduce((gcd, weight) => (weight > 0 ? greatestCommonDivisor(gcd, weight) : gcd), 0);
     this.#seated = servers;
     this.#slots.fill(EMPTY);
+    const divisor = servers.reduce((gcd, { lastWeight }) => greatestCommonDivisor(gcd, lastWeight), 0);
     if (divisor === 0) return;
-    const heaviest = weights.reduce((most, weight) => Math.max(most, weight), 0) / divisor;
+    const heaviest = servers.reduce((most, { lastWeight }) => Math.max(most, lastWeight), 0) / divisor;
     const shift = Math.max(0, 32 - Math.clz32(heaviest) - WEIGHT_BITS);
-    this.#seat(
-      servers,
-      weights.map((weight) => (weight === 0 ? 0 : Math.max(1, (weight / divisor) >>> shift))),
-    );
+    const turns = servers.map(({ lastWeight: last }) => (last === 0 ? 0 : Math.max(1, (last / divisor) >>> shift)));
+    this.#seat(turns, MAGLEV_SLOTS);
+    if (this.#service.hashSkipsQuiesced) this.#handOver(turns);
   }
 
-  #seat(servers: readonly Server[], turns: readonly number[]): void {
-    const keys = servers.map((server) => (foldAddress(server.words) + server.port) | 0);
+  /** Gives the slots of servers of weight 0 to the others. */
+  #handOver(turns: readonly number[]): void {
+    const servers = this.#seated;
+    const left = turns.map((turn, i) => (servers[i].weight === 0 ? 0 : turn));
+    if (left.every((turn) => turn === 0)) return;
+    let free = 0;
+    for (let slot = 0; slot < MAGLEV_SLOTS; slot++) {
+      if (servers[this.#slots[slot]].weight !== 0) continue;
+      this.#slots[slot] = EMPTY;
+      free++;
+    }
+    this.#seat(left, free);
+  }
+
+  /** Fills the `free` slots that are empty. */
+  #seat(turns: readonly number[], free: number): void {
+    const keys = this.#seated.map((server) => (foldAddress(server.words) + server.port) | 0);
     const at = Int32Array.from(keys, (key) => sipHash(key, OFFSET_KEY) % MAGLEV_SLOTS);
     const skips = Int32Array.from(keys, (key) => (sipHash(key, SKIP_KEY) % (MAGLEV_SLOTS - 1)) + 1);
     const slots = this.#slots;
-    let seated = 0;
-    for (;;) {
-      for (let i = 0; i < servers.length; i++) {
+    let left = free;
+    while (left > 0) {
+      for (let i = 0; i < turns.length; i++) {
         for (let turn = 0; turn < turns[i]; turn++) {
           let slot = at[i];
           while (slots[slot] !== EMPTY) slot = (slot + skips[i]) % MAGLEV_SLOTS;
           at[i] = slot;
           slots[slot] = i;
-          if (++seated === MAGLEV_SLOTS) return;
+          if (--left === 0) return;
         }
       }
     }

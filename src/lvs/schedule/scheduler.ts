@@ -15,6 +15,8 @@ export interface ScheduledService {
   /** Newest first. */
   readonly servers: readonly Server[];
   readonly flags: number;
+  /** Counts up whenever a server becomes overloaded or is not any more. */
+  readonly overloadChanges: number;
   /** mh gives the places of quiesced servers to the others. */
   readonly hashSkipsQuiesced: boolean;
   readonly sysctls: Sysctls;

@@ -20,13 +20,14 @@ export class SourceHashing implements Scheduler {
   readonly name = 'sh';
   readonly #service: ScheduledService;
   readonly #buckets: (Server | undefined)[] = new Array(BUCKETS).fill(undefined);
+  #isStale = true;
 
   constructor(service: ScheduledService) {
     this.#service = service;
-    this.#fill();
   }
 
   pick(request: SchedulingRequest): Server | undefined {
+    if (this.#isStale) this.#fill();
     const { flags } = this.#service;
     const port = (flags & SCHEDULER_FLAG_2) !== 0 ? request.sourcePort : 0;
     const hash = hash32((foldAddress(request.source) + port) | 0, BUCKET_BITS);
@@ -36,15 +37,15 @@ export class SourceHashing implements Scheduler {
   }
 
   added(): void {
-    this.#fill();
+    this.#isStale = true;
   }
 
   removed(): void {
-    this.#fill();
+    this.#isStale = true;
   }
 
   edited(): void {
-    this.#fill();
+    this.#isStale = true;
   }
 
   #fallBack(hash: number): Server | undefined {
@@ -55,7 +56,9 @@ export class SourceHashing implements Scheduler {
     return undefined;
   }
 
+  /** At the first pick after one or several changes. */
   #fill(): void {
+    this.#isStale = false;
     const { servers } = this.#service;
     let index = 0;
     let taken = 0;

@@ -17,7 +17,11 @@ export class WeightedRoundRobin implements Scheduler {
   /** Index of the server picked last, or HEAD. */
   #position = HEAD;
   #currentWeight: number;
+  /** Of the weights above 0, 0 when there is none: the step of a cycle. */
+  #divisor = 0;
+  #heaviest = 0;
   #step = 1;
+  /** The weight that a cycle starts with. */
   #maxWeight = 0;
 
   constructor(service: ScheduledService) {
@@ -64,15 +68,18 @@ export class WeightedRoundRobin implements Scheduler {
     }
   }
 
-  added(): void {
+  added(index: number): void {
+    this.#include(this.#servers[index].weight);
     this.#changed();
   }
 
   removed(): void {
+    this.#measure();
     this.#changed();
   }
 
   edited(): void {
+    this.#measure();
     this.#changed();
   }
 
@@ -93,7 +100,6 @@ export class WeightedRoundRobin implements Scheduler {
 
   #changed(): void {
     this.#position = HEAD;
-    this.#measure();
     if (this.#currentWeight > this.#maxWeight || this.#currentWeight === 0) {
       this.#currentWeight = this.#maxWeight;
     } else if (this.#step > 1) {
@@ -101,16 +107,18 @@ export class WeightedRoundRobin implements Scheduler {
     }
   }
 
-  /** Greatest common divisor of the weights above 0, and the weight that a cycle starts with. */
   #measure(): void {
-    let divisor = 0;
-    let heaviest = 0;
-    for (const { weight } of this.#servers) {
-      if (weight > 0) divisor = greatestCommonDivisor(divisor, weight);
-      if (weight > heaviest) heaviest = weight;
-    }
-    this.#step = divisor === 0 ? 1 : divisor;
-    this.#maxWeight = heaviest - (this.#step - 1);
+    this.#divisor = 0;
+    this.#heaviest = 0;
+    for (const { weight } of this.#servers) this.#include(weight);
+  }
+
+  /** One weight more, so that adding many servers does not look at all of them each time. */
+  #include(weight: number): void {
+    if (weight > 0) this.#divisor = greatestCommonDivisor(this.#divisor, weight);
+    if (weight > this.#heaviest) this.#heaviest = weight;
+    this.#step = this.#divisor === 0 ? 1 : this.#divisor;
+    this.#maxWeight = this.#heaviest - (this.#step - 1);
   }
 }
 

@@ -8,6 +8,7 @@ import { SCTP_STATE_NAMES } from '../connection/sctp-state.ts';
 import { TCP_STATE_NAMES } from '../connection/tcp-state.ts';
 import {
   LvsError,
+  type Protocol,
   type ServerKey,
   type ServerOptions,
   type ServiceKey,
@@ -17,6 +18,7 @@ import {
 import { ENGINES } from '../persistence/engine-templates.ts';
 import { MAGLEV_SLOTS } from '../schedule/maglev.ts';
 import { SCHEDULERS } from '../schedule/schedulers.ts';
+import { formatServiceKey } from '../service-key.ts';
 
 /** Largest weight and threshold: INT_MAX, as ipvsadm has it. */
 const INT_MAX = 0x7fffffff;
@@ -50,13 +52,22 @@ export function checkServiceOptions(key: ServiceKey, options: ServiceOptions): v
   checkSeconds('persistence timeout', timeoutSeconds);
 }
 
-export function checkTuning({ timeouts, slowStartSeconds }: ServiceTuning): void {
+/** @param key - of the service that is tuned. */
+export function checkTuning(key: ServiceKey, { timeouts, slowStartSeconds }: ServiceTuning): void {
   if (slowStartSeconds !== undefined && slowStartSeconds !== 0) checkSeconds('slow start', slowStartSeconds);
   if (timeouts === undefined) return;
-  const { tcp = {}, sctp = {}, udp } = timeouts;
+  const { tcp, sctp, udp } = timeouts;
+  for (const [protocol, own] of [['tcp', tcp] as const, ['sctp', sctp] as const, ['udp', udp] as const]) {
+    if (own !== undefined) checkProtocol(key, protocol);
+  }
   if (udp !== undefined) checkSeconds('UDP timeout', udp);
-  checkStates('TCP', TCP_STATE_NAMES, tcp);
-  checkStates('SCTP', SCTP_STATE_NAMES, sctp);
+  checkStates('TCP', TCP_STATE_NAMES, tcp ?? {});
+  checkStates('SCTP', SCTP_STATE_NAMES, sctp ?? {});
+}
+
+/** 0 is now, undefined never. */
+export function checkDeadline(seconds: number | undefined): void {
+  if (seconds !== undefined && seconds !== 0) checkSeconds('deadline', seconds);
 }
 
 export function checkServerOptions(options: ServerOptions): void {
@@ -99,6 +110,12 @@ function familyOf(key: ServiceKey): number {
 
 function checkPort(port: number): void {
   if (!isInteger(port, 0, MAX_PORT)) throw new LvsError('EINVAL', `port ${port} is not 0 … ${MAX_PORT}`);
+}
+
+/** Services on marks have connections of every protocol, the others of their own. */
+function checkProtocol(key: ServiceKey, protocol: Protocol): void {
+  if (key.kind === 'fwmark' || key.protocol === protocol) return;
+  throw new LvsError('EINVAL', `${formatServiceKey(key)} has no ${protocol.toUpperCase()} connections to time out`);
 }
 
 function checkSeconds(what: string, seconds: number): void {

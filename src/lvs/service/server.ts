@@ -4,9 +4,21 @@
 // when it comes back.
 
 import { type AddressWords, addressWords } from '../../packet/address.ts';
-import type { ServerKey, ServerOptions, ServerSnapshot } from '../model.ts';
+import { TICKS_PER_SECOND } from '../connection/layout.ts';
+import type { DrainSnapshot, ServerKey, ServerOptions, ServerSnapshot } from '../model.ts';
+import { ResponseTime } from './response-time.ts';
 import type { Service } from './service.ts';
 import { newCounters, Traffic } from './traffic.ts';
+
+/** What a server is told when its drain begins, and what of it was done. */
+export interface Drain {
+  /** Tick from which on connections that are left are reset; undefined for never. */
+  readonly deadline: number | undefined;
+  /** How often its connections were looked at for that. */
+  sweeps: number;
+  /** Tick of the next look. */
+  sweepAt: number;
+}
 
 export class Server {
   /** Row in the director's list of servers, from 1; connection records hold it. */
@@ -34,10 +46,10 @@ export class Server {
   persistent = 0;
   /** Schedulers that remember it for a destination. */
   remembered = 0;
-  /** Smoothed time from SYN to SYN-ACK in µs, 0 before the first; only measured for `lrt`. */
-  responseTime = 0;
-  /** Takes no new connections at all: it is being drained. */
-  isDraining = false;
+  /** From SYN to SYN-ACK; only measured for `lrt`. */
+  readonly response: ResponseTime = new ResponseTime();
+  /** Present while it is drained and takes no new connections at all, also not those of its persistent clients. */
+  drain: Drain | undefined = undefined;
   /** Past the deadline of its drain: its connections are reset. */
   isResetting = false;
   /** The data plane's own: how packets get to it by its MAC. */
@@ -69,8 +81,8 @@ export class Server {
       upperThreshold !== this.options.upperThreshold || lowerThreshold !== this.options.lowerThreshold;
     this.options = options;
     this.weight = weight;
-    if (weight !== 0) {
-      this.isDraining = false;
+    if (isAdded || weight !== 0) {
+      this.drain = undefined;
       this.isResetting = false;
     }
     if (isAdded || weight !== 0) this.lastWeight = weight;
@@ -99,15 +111,22 @@ export class Server {
 
   /** Overloaded from `set` connections on, not any more below `clear`, as before in between. */
   #weigh(set: number, clear: number): void {
+    const before = this.overloaded;
     if (this.options.upperThreshold === 0) this.overloaded = false;
     else if (this.total >= set) this.overloaded = true;
     else if (this.total < clear) this.overloaded = false;
+    if (this.overloaded !== before) this.service.overloadChanges++;
   }
 
-  snapshot(): ServerSnapshot {
+  /** @param now - current tick. */
+  snapshot(now: number): ServerSnapshot {
+    const isMeasured = this.service.isTimed && this.response.value > 0;
     return {
       ...this.key,
       ...this.options,
+      ...(this.weight !== this.options.weight && { effectiveWeight: this.weight }),
+      ...(isMeasured && { responseTimeUs: Math.round(this.response.value) }),
+      ...(this.drain !== undefined && { drain: drainSnapshot(this.drain, now) }),
       activeConnections: this.active,
       inactiveConnections: Math.max(this.total - this.active, 0),
       persistentConnections: this.persistent,
@@ -115,4 +134,9 @@ export class Server {
       rates: this.traffic.rates(),
     };
   }
+}
+
+function drainSnapshot({ deadline }: Drain, now: number): DrainSnapshot {
+  if (deadline === undefined) return {};
+  return { secondsLeft: Math.max(0, Math.ceil(((deadline - now) | 0) / TICKS_PER_SECOND)) };
 }

@@ -13,6 +13,7 @@ import {
   type ServiceOptions,
   type ServiceSnapshot,
   type ServiceTuning,
+  type TuningPatch,
 } from '../model.ts';
 import { formatServerKey, formatServiceKey } from '../service-key.ts';
 import {
@@ -29,6 +30,7 @@ import { Server } from './server.ts';
 import { Service, type ServiceEnvironment } from './service.ts';
 import { ServiceTable } from './service-table.ts';
 import { addCounters, newCounters, Traffic } from './traffic.ts';
+import { patchTuning, tidyTuning } from './tuning.ts';
 
 /** A server that was deleted and is not referred to stays known so long, as ip_vs_ctl.c has it. */
 const TRASH_TICKS = 120 * TICKS_PER_SECOND;
@@ -103,8 +105,13 @@ export class ServiceList {
 
   tuneService(key: ServiceKey, tuning: ServiceTuning): void {
     const service = this.find(key);
-    checkTuning(tuning);
-    service.tune(tuning);
+    checkTuning(key, tuning);
+    service.tune(tidyTuning(tuning));
+  }
+
+  /** Changes what `patch` names of what is tuned. */
+  adjustService(key: ServiceKey, patch: TuningPatch): void {
+    this.tuneService(key, patchTuning(this.find(key).tuning, patch));
   }
 
   deleteService(key: ServiceKey): void {
@@ -207,7 +214,7 @@ export class ServiceList {
   }
 
   snapshot(): ServiceSnapshot[] {
-    return Array.from(this.table.values(), (service) => service.snapshot());
+    return Array.from(this.table.values(), (service) => service.snapshot(this.now));
   }
 
   totals(): { counters: Counters; rates: Rates } {

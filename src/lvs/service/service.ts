@@ -18,6 +18,7 @@ import type {
 } from '../model.ts';
 import type { ScheduledService, Scheduler, SchedulingRequest } from '../schedule/scheduler.ts';
 import { createScheduler } from '../schedule/schedulers.ts';
+import { formatServerKey } from '../service-key.ts';
 import type { Sysctls } from '../sysctl.ts';
 import type { Server } from './server.ts';
 import { addCounters, CONNECTIONS, newCounters, Traffic } from './traffic.ts';
@@ -68,9 +69,11 @@ export class Service implements ScheduledService {
   freshSyn = false;
   quiesceEndsAffinity = false;
   hashSkipsQuiesced = false;
+  overloadChanges = 0;
   /** Measures the response times of its servers. */
   isTimed = false;
   readonly #environment: ServiceEnvironment;
+  readonly #byKey = new Map<string, Server>();
   readonly #traffic = new Traffic();
   /** What servers that were taken out had counted. */
   readonly #retired = newCounters();
@@ -141,12 +144,13 @@ export class Service implements ScheduledService {
   }
 
   find(key: ServerKey): Server | undefined {
-    return this.servers.find((server) => server.port === key.port && server.key.address === key.address);
+    return this.#byKey.get(formatServerKey(key));
   }
 
   /** Puts in a server; one that comes back from another service object starts its counters anew. */
   add(server: Server, now: number): void {
     this.servers.unshift(server);
+    this.#byKey.set(formatServerKey(server.key), server);
     addCounters(this.#retired, server.counters, -1);
     if (server.service !== this) {
       server.traffic.zero(server.counters);
@@ -159,6 +163,7 @@ export class Service implements ScheduledService {
   remove(server: Server): void {
     const index = this.servers.indexOf(server);
     this.servers.splice(index, 1);
+    this.#byKey.delete(formatServerKey(server.key));
     this.#rising.delete(server);
     addCounters(this.#retired, server.counters);
     this.#scheduler.removed(index, server);
@@ -209,14 +214,15 @@ export class Service implements ScheduledService {
     return counters;
   }
 
-  snapshot(): ServiceSnapshot {
+  /** @param now - current tick. */
+  snapshot(now: number): ServiceSnapshot {
     return {
       key: this.key,
       ...this.#options,
       ...(this.tuning !== NOTHING_TUNED && Object.keys(this.tuning).length > 0 && { tuning: this.tuning }),
       counters: this.#traffic.shown(this.counters()),
       rates: this.#traffic.rates(),
-      servers: this.servers.map((server) => server.snapshot()),
+      servers: this.servers.map((server) => server.snapshot(now)),
     };
   }
 
