@@ -13,7 +13,10 @@ const PACKAGES = {
   gcc: ['gcc', 'libc6-dev'],
   haproxy: ['haproxy'],
   ip: ['iproute2'],
+  'iptables-legacy': ['iptables'],
   ipvsadm: ['ipvsadm'],
+  'linux.uml': ['user-mode-linux'],
+  modprobe: ['kmod'],
   nft: ['nftables'],
   nginx: ['nginx-light'],
   'nginx-stream': ['libnginx-mod-stream'],
@@ -22,8 +25,11 @@ const PACKAGES = {
 
 export type Program = keyof typeof PACKAGES;
 
+/** What the kernel of the oracle needs, `npm run oracle` and its short form in the tests. */
+export const ORACLE_PROGRAMS: readonly Program[] = ['iptables-legacy', 'ipvsadm', 'linux.uml', 'modprobe'];
+
 /** What `npm test` uses. A test that requires a program outside this list is refused. */
-export const TEST_PROGRAMS: readonly Program[] = ['clang', 'curl', 'ethtool', 'gcc', 'ip', 'ipvsadm', 'wrk'];
+export const TEST_PROGRAMS: readonly Program[] = ['clang', 'curl', 'ethtool', 'gcc', 'ip', 'wrk', ...ORACLE_PROGRAMS];
 
 /** What `npm run bench -- http` uses. */
 export const BENCH_PROGRAMS: readonly Program[] = ['haproxy', 'nft', 'nginx', 'nginx-stream', 'wrk'];

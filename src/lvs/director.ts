@@ -368,8 +368,7 @@ export class Director {
       connections.close(id);
       return this.#first(frames, now);
     }
-    const verdict = this.#first(frames, now);
-    if (verdict === ANSWER) this.#countAnswer(id);
+    const verdict = this.#first(frames, now, id);
     connections.close(id);
     return verdict;
   }
@@ -402,10 +401,14 @@ export class Director {
     return verdict;
   }
 
-  /** The first packet of a connection, if it is for a service. */
-  #first(frames: FrameMemory, now: number): number {
+  /** The first packet of a connection, if it is for a service; it may be in the place of another, `replaced`. */
+  #first(frames: FrameMemory, now: number, replaced = 0): number {
     const id = this.admission.admit(frames.view, this.headers, this.device, now);
-    if (id === -DROP_NO_SERVER) return this.#answer(frames, ICMP_UNREACHABLE, DROP_NO_SERVER, now);
+    if (id === -DROP_NO_SERVER) {
+      const verdict = this.#answer(frames, ICMP_UNREACHABLE, DROP_NO_SERVER, now);
+      if (verdict === ANSWER && replaced !== 0) this.#countAnswer(replaced);
+      return verdict;
+    }
     if (id <= 0) return -id;
     const flags = this.connections.records[(id << RECORD_SHIFT) + FLAGS];
     const verdict = this.#request(frames, id, this.connections.serverOf(id), now);

@@ -11,7 +11,15 @@ import { CHUNK_INIT } from '../../src/packet/sctp.ts';
 import { fromHex, hex } from '../support/frames.ts';
 import { KernelWorld, prepareFarEnd } from './kernel-world.ts';
 import { type Listing, listingsOf, type StepOutcome, type TimedOutcome } from './outcome.ts';
-import { conversationName, endsOf, type PacketStep, packetOf, type Scenario, type Step } from './scenario.ts';
+import {
+  commandsFrom,
+  conversationName,
+  endsOf,
+  type PacketStep,
+  packetOf,
+  type Scenario,
+  type Step,
+} from './scenario.ts';
 import { LINE_MARK } from './uml.ts';
 
 const ETH_HLEN = 14;
@@ -46,8 +54,7 @@ class Play {
     for (let i = 0; i < steps.length; ) {
       const at = performance.now() - start;
       const lines = commandsFrom(steps, i);
-      if (lines.length > 1) {
-        // Several commands in a row are one restore: starting a program is dear in here.
+      if (lines.length > 0) {
         const result = this.#world.ipvsadm(['-R'], lines.join('\n'));
         for (const _ of lines) outcomes.push({ at, outcome: { kind: 'command', ...result } });
         i += lines.length;
@@ -58,7 +65,7 @@ class Play {
         // Only here do scenarios give way to one another: packets that follow closely stay close.
         await new Promise((resolve) => setTimeout(resolve, step.seconds * 1000));
         outcomes.push({ at, outcome: { kind: 'wait' } });
-      } else {
+      } else if (step.kind !== 'ipvsadm') {
         outcomes.push({ at, outcome: this.#step(step) });
       }
       i++;
@@ -66,12 +73,10 @@ class Play {
     return outcomes;
   }
 
-  #step(step: Exclude<Step, { kind: 'wait' }>): StepOutcome {
+  #step(step: Exclude<Step, { kind: 'wait' | 'ipvsadm' }>): StepOutcome {
     switch (step.kind) {
       case 'packet':
         return this.#packet(step);
-      case 'ipvsadm':
-        return { kind: 'command', ...this.#world.ipvsadm(step.line.split(' ')) };
       case 'sysctl':
         this.#world.sysctl(step.name, step.value);
         if (step.name === 'expire_nodest_conn') this.#endsLost = step.value !== 0;
@@ -116,17 +121,6 @@ class Play {
 /** The kernel ends a connection that another takes the place of with its next tick; until then a packet may revive it. */
 const PAUSE_MS = 25;
 const PAUSE = new Int32Array(new SharedArrayBuffer(4));
-
-/** The command lines from step `i` on that follow one another. */
-function commandsFrom(steps: readonly Step[], i: number): string[] {
-  const lines: string[] = [];
-  for (let at = i; at < steps.length; at++) {
-    const step = steps[at];
-    if (step.kind !== 'ipvsadm') break;
-    lines.push(step.line);
-  }
-  return lines;
-}
 
 /** Where a packet goes. */
 function destinationOf(packet: Uint8Array): Target {

@@ -6,7 +6,7 @@
 // - the order of connection listings, which in the kernel is that of a hash with a random seed.
 
 import { checksumFault, fromHex, hex } from '../support/frames.ts';
-import type { Emission } from './outcome.ts';
+import type { Emission, Listing, StepOutcome } from './outcome.ts';
 
 export interface Disagreement {
   readonly what: string;
@@ -16,15 +16,30 @@ export interface Disagreement {
 
 const ETH_HLEN = 14;
 
-export function differenceOfFrames(
-  what: string,
-  kernel: readonly Emission[],
-  director: readonly Emission[],
-): Disagreement | undefined {
-  const show = (emissions: readonly Emission[]): string =>
-    emissions.length === 0 ? 'nothing' : emissions.map(({ side, frame }) => `${side} ${comparable(frame)}`).join('\n');
-  const sides = { what, kernel: show(kernel), director: show(director) };
-  return sides.kernel === sides.director ? undefined : sides;
+/** Where two outcomes of one step differ, if they do. */
+export function differenceOf(kernel: StepOutcome, director: StepOutcome): Disagreement | undefined {
+  if (kernel.kind === 'packet' && director.kind === 'packet') {
+    return difference('frames that leave', showFrames(kernel.emissions), showFrames(director.emissions));
+  }
+  if (kernel.kind === 'command' && director.kind === 'command') {
+    return difference('command', showResult(kernel), showResult(director));
+  }
+  if (kernel.kind === 'look' && director.kind === 'look')
+    return differenceOfListings(kernel.listings, director.listings);
+  return undefined;
+}
+
+function difference(what: string, kernel: string, director: string): Disagreement | undefined {
+  return kernel === director ? undefined : { what, kernel, director };
+}
+
+function showFrames(emissions: readonly Emission[]): string {
+  if (emissions.length === 0) return 'nothing';
+  return emissions.map(({ side, frame }) => `${side} ${comparable(frame)}`).join('\n');
+}
+
+function showResult({ status, output }: { readonly status: number; readonly output: string }): string {
+  return `${output}[exit ${status}]`;
 }
 
 /** The frame without what may differ; a broken checksum would hide in that, so it is looked at here. */
@@ -38,11 +53,13 @@ function comparable(frame: string): string {
   return `${hex(bytes)}${fault === undefined ? '' : ` (wrong ${fault})`}`;
 }
 
-export function differenceOfListing(name: string, kernel: string, director: string): Disagreement | undefined {
-  const isSame = name.startsWith('-Lnc') ? sameConnections(kernel, director) : kernel === director;
-  return isSame
-    ? undefined
-    : { what: `ipvsadm ${name}`, kernel: sorted(name, kernel), director: sorted(name, director) };
+function differenceOfListings(kernel: readonly Listing[], director: readonly Listing[]): Disagreement | undefined {
+  for (const [i, { name, text }] of kernel.entries()) {
+    const ours = director[i].text;
+    const isSame = name.startsWith('-Lnc') ? sameConnections(text, ours) : text === ours;
+    if (!isSame) return { what: `ipvsadm ${name}`, kernel: sorted(name, text), director: sorted(name, ours) };
+  }
+  return undefined;
 }
 
 function sorted(name: string, text: string): string {

@@ -20,6 +20,7 @@ import type { MarkRule } from './scenario.ts';
 import { ScenarioMarks } from './scenario-marks.ts';
 import {
   FAMILIES,
+  frameInto,
   MTU,
   PREFIX,
   ROUTER,
@@ -35,7 +36,6 @@ import {
 
 const FRAMES = 64;
 const MAX_CONNECTIONS = 8192;
-const TYPES: Readonly<Record<number, readonly number[]>> = { 4: [0x08, 0x00], 6: [0x86, 0xdd] };
 const INDEXES: Readonly<Record<Side, number>> = { front: 1, back: 2 };
 
 /** What the director made of a packet. */
@@ -100,10 +100,8 @@ export class DirectorWorld {
   }
 
   exchange(side: Side, packet: Uint8Array): Exchange {
-    const from = side === 'front' ? ROUTER.mac : serverMac(1);
-    const header = [...macBytes(SIDES[side].mac), ...macBytes(from), ...TYPES[packet[0] >>> 4]];
     const passed = this.#passed;
-    this.#links[side].deliver(Uint8Array.from([...header, ...packet]));
+    this.#links[side].deliver(frameInto(side, packet));
     this.#engine.turn(this.#now | 0);
     const emissions = SIDE_NAMES.flatMap((each) =>
       this.#links[each].sent.splice(0).map((frame) => ({ side: each, frame: hex(frame) })),

@@ -131,7 +131,7 @@ function packetFrom(random: Random, actor: Actor): PacketStep {
   }
 }
 
-/** Some speak SIP, of few calls. Call-IDs that the kernel takes and that are longer kill ipvsadm when it lists them. */
+/** Some speak SIP, of few calls. Longer Call-IDs that the kernel takes have ipvsadm print rubbish, or die. */
 function udpPayload(random: Random, payload: string): string {
   if (!random.chance(0.5)) return payload;
   const name = random.pick(['Call-ID', 'call-id', 'i', 'CALL-ID ', 'Call-Id']);
@@ -139,7 +139,7 @@ function udpPayload(random: Random, payload: string): string {
     '',
     `call-${random.below(6)}`,
     `c${random.below(4)}@host`,
-    'y'.repeat(90 + random.below(10)),
+    'y'.repeat(20 + random.below(10)),
     'z'.repeat(256 + random.below(9)),
   ]);
   const end = random.pick(['\r\n', '\r\n', '\n', '']);

@@ -21,6 +21,7 @@ import type { Emission } from './outcome.ts';
 import type { MarkRule } from './scenario.ts';
 import {
   FAMILIES,
+  frameInto,
   PREFIX,
   ROUTER,
   SERVERS,
@@ -54,7 +55,6 @@ const PATIENCE_MS = 1000;
 const IPPROTO_ICMPV6 = 58;
 const IPPROTO_HOPOPTS = 0;
 const DISCOVERY: readonly number[] = [133, 134, 135, 136];
-const TYPES: Readonly<Record<number, readonly number[]>> = { 4: [0x08, 0x00], 6: [0x86, 0xdd] };
 
 /** Once, before the first world. */
 export function prepareFarEnd(): void {
@@ -82,9 +82,7 @@ export class KernelWorld {
 
   /** Sends an IP packet in and returns what leaves. */
   exchange(side: Side, packet: Uint8Array): Emission[] {
-    const from = side === 'front' ? ROUTER.mac : serverMac(1);
-    const header = [...macBytes(SIDES[side].mac), ...macBytes(from), ...TYPES[packet[0] >>> 4]];
-    this.#sockets[side].send(Uint8Array.from([...header, ...packet]));
+    this.#sockets[side].send(frameInto(side, packet));
     return this.#follow();
   }
 

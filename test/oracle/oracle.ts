@@ -1,39 +1,139 @@
-import { generate, type Pace } from './generate.ts';
-import { OracleKernel } from './kernel.ts';
-import { replay } from './replay.ts';
-import { describe } from './report.ts';
-import { shrink } from './shrink.ts';
+// SPDX-License-Identifier: Apache-2.0
+// `npm run oracle`: random scenarios, played into a real kernel's IPVS in User Mode Linux and into the director, compared
+// frame by frame and listing by listing. Status 0 when they never differ, 1 when they do, 2 for a wrong command line.
 
-const kernel = await OracleKernel.boot();
-try {
-  const seed = Number(process.argv[2] ?? 1),
-    cases = Number(process.argv[3] ?? 4),
-    pace = (process.argv[4] ?? 'short') as Pace,
-    max = Number(process.argv[5] ?? 3),
-    packets = Number(process.argv[6] ?? 200);
-  const scenarios = Array.from({ length: cases }, (_, i) => generate(seed, i, packets, pace));
-  console.time('kernel');
-  const outcomes = await kernel.play(scenarios);
-  console.timeEnd('kernel');
-  let n = 0,
-    agreed = 0,
-    ambiguous = 0;
-  for (const [i, scenario] of scenarios.entries()) {
-    const result = await replay(scenario, outcomes[i]);
-    agreed += result.packets;
-    if (result.ambiguousFrom !== undefined) ambiguous++;
-    if (result.difference === undefined) continue;
-    n++;
-    if (n > max) {
-      console.log(scenario.name, result.difference.step, result.difference.what);
-      continue;
-    }
-    console.time('shrink');
-    const s = await shrink({ scenario, outcomes: outcomes[i], difference: result.difference }, (x) => kernel.play(x));
-    console.timeEnd('shrink');
-    console.log(describe(s));
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { installPrograms } from '../../scripts/debian.ts';
+import { ORACLE_PROGRAMS } from '../../scripts/packages.ts';
+import { OracleKernel } from './kernel.ts';
+import type { TimedOutcome } from './outcome.ts';
+import { describe, writePcap } from './report.ts';
+import { type OracleTally, runOracle, scenariosOf } from './run-oracle.ts';
+import type { Scenario } from './scenario.ts';
+import type { Finding } from './shrink.ts';
+
+const HELP = `usage: npm run oracle -- [OPTIONS]
+
+  --seed N        which scenarios (default 1)
+  --cases C       how many (default 40)
+  --packets P     packets in each (default 200)
+  --record FILE   write every scenario with what the kernel made of it, a line of JSON each
+  --replay FILE   compare the director with what was recorded; needs neither root nor the kernel
+  --output DIR    where scenarios and captures of differences go (default oracle-differences)
+`;
+
+interface Recorded {
+  readonly scenario: Scenario;
+  readonly outcomes: readonly TimedOutcome[];
+}
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<number> {
+  let options: ReturnType<typeof readOptions>;
+  try {
+    options = readOptions(args);
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${HELP}`);
+    return 2;
   }
-  console.log({ cases, different: n, agreed, ambiguous });
-} finally {
-  await kernel.close();
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const findings: Finding[] = [];
+  const onFinding = (finding: Finding): void => {
+    findings.push(finding);
+    report(finding, options.output, findings.length);
+  };
+  const tally =
+    options.replay === undefined ? await live(options, onFinding) : await recorded(options.replay, onFinding);
+  console.log(summary(tally));
+  return tally.different === 0 ? 0 : 1;
+}
+
+function readOptions(args: readonly string[]): {
+  seed: number;
+  cases: number;
+  packets: number;
+  record: string | undefined;
+  replay: string | undefined;
+  output: string;
+  help: boolean;
+} {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      seed: { type: 'string', default: '1' },
+      cases: { type: 'string', default: '40' },
+      packets: { type: 'string', default: '200' },
+      record: { type: 'string' },
+      replay: { type: 'string' },
+      output: { type: 'string', default: 'oracle-differences' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const { record, replay, output, help } = values;
+  const number = (name: 'seed' | 'cases' | 'packets'): number => {
+    const value = Number(values[name]);
+    if (Number.isSafeInteger(value) && value > 0) return value;
+    throw new RangeError(`--${name} '${values[name]}' is not a whole number above 0`);
+  };
+  return { seed: number('seed'), cases: number('cases'), packets: number('packets'), record, replay, output, help };
+}
+
+async function live(
+  options: { seed: number; cases: number; packets: number; record: string | undefined },
+  onFinding: (finding: Finding) => void,
+): Promise<OracleTally> {
+  const { seed, cases, packets, record } = options;
+  installPrograms(ORACLE_PROGRAMS, console.log);
+  if (record !== undefined) writeFileSync(record, '');
+  const kernel = await OracleKernel.boot();
+  try {
+    return await runOracle(scenariosOf(seed, cases, packets), {
+      play: (scenarios) => kernel.play(scenarios),
+      say: console.log,
+      ...(record !== undefined && {
+        record: (scenario, outcomes) => appendFileSync(record, `${JSON.stringify({ scenario, outcomes })}\n`),
+      }),
+      onFinding,
+    });
+  } finally {
+    await kernel.close();
+  }
+}
+
+async function recorded(path: string, onFinding: (finding: Finding) => void): Promise<OracleTally> {
+  const lines = readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '');
+  const cases = lines.map((line) => JSON.parse(line) as Recorded);
+  const known = new Map(cases.map(({ scenario, outcomes }) => [scenario.name, outcomes]));
+  return await runOracle(
+    cases.map(({ scenario }) => scenario),
+    // Scenarios that nobody has played, those of a shrinking, are not there.
+    {
+      play: async (scenarios) => scenarios.map(({ name, steps }) => (known.get(name) ?? []).slice(0, steps.length)),
+      say: console.log,
+      onFinding,
+    },
+  );
+}
+
+function report(finding: Finding, folder: string, number: number): void {
+  console.log(describe(finding));
+  mkdirSync(folder, { recursive: true });
+  const path = (name: string): string => join(folder, `${number}-${name}`);
+  writeFileSync(path('scenario.json'), JSON.stringify(finding.scenario, undefined, 2));
+  writePcap(path('kernel.pcap'), finding.outcomes);
+  writePcap(path('director.pcap'), finding.director);
+  console.log(`  scenario and captures: ${folder}/${number}-*`);
+}
+
+function summary({ cases, packets, different, ambiguous }: OracleTally): string {
+  const rest = ambiguous === 0 ? '' : `; ${ambiguous} cut short where the kernel's timer wheel decides`;
+  return `${cases} cases, ${packets} packets compared, ${different} cases different${rest}`;
 }

@@ -7,6 +7,7 @@ import { fromHex } from '../support/frames.ts';
 import type { TimedOutcome } from './outcome.ts';
 import type { PacketStep, Step } from './scenario.ts';
 import type { Finding } from './shrink.ts';
+import { frameInto } from './world.ts';
 
 export function describe({ scenario, outcomes, difference }: Finding): string {
   const marks = scenario.marks.map(
@@ -61,11 +62,10 @@ function describePacket(step: PacketStep, played: TimedOutcome | undefined): str
 }
 
 /** What went in and what came out of one side, as a capture that Wireshark reads (pcap, microseconds, Ethernet). */
-export function writePcap(path: string, outcomes: readonly TimedOutcome[], headerOf: (side: string) => string): void {
+export function writePcap(path: string, outcomes: readonly TimedOutcome[]): void {
   const frames = outcomes.flatMap(({ at, outcome }) => {
     if (outcome.kind !== 'packet') return [];
-    const type = outcome.packet.startsWith('6') ? '86dd' : '0800';
-    const sent = fromHex(headerOf(outcome.side) + type + outcome.packet);
+    const sent = frameInto(outcome.side, fromHex(outcome.packet));
     return [sent, ...outcome.emissions.map(({ frame }) => fromHex(frame))].map((bytes) => ({ at, bytes }));
   });
   writeFileSync(path, pcap(frames));

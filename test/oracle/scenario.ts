@@ -3,8 +3,7 @@
 // world and back. A packet is described, not written out, because a server's answer depends on which server was chosen.
 
 import type { Family } from '../../src/packet/address.ts';
-import { crc32c } from '../../src/packet/crc32c.ts';
-import { ip, tcp, udp } from '../support/frames.ts';
+import { sctp, tcp, udp } from '../support/frames.ts';
 import { serverAddress } from './world.ts';
 
 export type OracleProtocol = 'tcp' | 'udp' | 'sctp';
@@ -67,6 +66,17 @@ export interface Ends {
   readonly dport: number;
 }
 
+/** The command lines from step `i` on that follow one another: each side takes them in one restore. */
+export function commandsFrom(steps: readonly Step[], i: number): string[] {
+  const lines: string[] = [];
+  for (let at = i; at < steps.length; at++) {
+    const step = steps[at];
+    if (step.kind !== 'ipvsadm') break;
+    lines.push(step.line);
+  }
+  return lines;
+}
+
 export function conversationName(step: Conversation): string {
   return `${step.protocol} ${step.client} ${step.clientPort} ${step.virtual} ${step.virtualPort}`;
 }
@@ -90,16 +100,6 @@ export function packetOf(step: PacketStep, ends: Ends): Uint8Array {
     case 'udp':
       return udp({ ...fields, checksum: step.checksum });
     case 'sctp':
-      return sctp(fields, step.chunks, payload);
+      return sctp({ ...fields, chunks: step.chunks });
   }
-}
-
-function sctp(fields: Ends & { readonly ttl: number }, chunks: readonly number[], payload: Uint8Array): Uint8Array {
-  const body = chunks.flatMap((type) => [type, 0, 0, 8, 0, 0, 0, 1]);
-  const { sport, dport } = fields;
-  const head = [sport >>> 8, sport & 255, dport >>> 8, dport & 255, 0, 0, 0, 9, 0, 0, 0, 0];
-  const transport = Uint8Array.from([...head, ...body, ...payload]);
-  const view = new DataView(transport.buffer);
-  view.setInt32(8, crc32c(view, 0, transport.length), true);
-  return ip(fields, 132, transport, -1);
 }

@@ -4,22 +4,29 @@
 
 import type { TimedOutcome } from './outcome.ts';
 import { type Difference, replay } from './replay.ts';
-import type { Scenario, Step } from './scenario.ts';
+import { commandsFrom, type Scenario, type Step } from './scenario.ts';
 
 /** Scenarios that are tried beside one another. */
 const TRIED_AT_ONCE = 12;
 
 export interface Finding {
   readonly scenario: Scenario;
+  /** What the kernel made of it, and what the director. */
   readonly outcomes: readonly TimedOutcome[];
+  readonly director: readonly TimedOutcome[];
   readonly difference: Difference;
 }
 
-type Play = (scenarios: readonly Scenario[]) => Promise<readonly (readonly TimedOutcome[])[]>;
+/** Has the kernel play scenarios beside one another. */
+export type Play = (scenarios: readonly Scenario[]) => Promise<readonly (readonly TimedOutcome[])[]>;
 
 /** The shortest scenario found that still shows a difference. */
 export async function shrink(found: Finding, play: Play): Promise<Finding> {
   let best = cut(found);
+  // Most differences do not need time to pass, and without that the rest goes fast.
+  const hurried = withSteps(best.scenario, withoutWaits(best.scenario.steps));
+  best = (await firstThatDiffers(best, [hurried], play)) ?? best;
+  best = cut(best);
   for (let size = Math.ceil(best.scenario.steps.length / 2); size >= 1; ) {
     const smaller = await firstThatDiffers(best, candidates(best.scenario, size), play);
     if (smaller !== undefined) best = cut(smaller);
@@ -31,13 +38,10 @@ export async function shrink(found: Finding, play: Play): Promise<Finding> {
 }
 
 /** Without the steps behind the difference. */
-function cut({ scenario, outcomes, difference }: Finding): Finding {
-  const end = difference.step + 1;
-  return {
-    scenario: { ...scenario, steps: scenario.steps.slice(0, end) },
-    outcomes: outcomes.slice(0, end),
-    difference,
-  };
+function cut(found: Finding): Finding {
+  const { scenario, outcomes, difference } = found;
+  const end = difference.step + Math.max(1, commandsFrom(scenario.steps, difference.step).length);
+  return { ...found, scenario: withSteps(scenario, scenario.steps.slice(0, end)), outcomes: outcomes.slice(0, end) };
 }
 
 /** The scenario without each piece of `size` steps; the last step, which shows the difference, stays. */
@@ -54,6 +58,11 @@ function candidates(scenario: Scenario, size: number): Scenario[] {
   return shorter;
 }
 
+/** Without the pauses, but for one in which counters settle before a last look at them. */
+function withoutWaits(steps: readonly Step[]): Step[] {
+  return steps.filter((step, i) => step.kind !== 'wait' || i === steps.length - 2);
+}
+
 function withSteps(scenario: Scenario, steps: readonly Step[]): Scenario {
   return { ...scenario, steps };
 }
@@ -63,10 +72,8 @@ async function firstThatDiffers(best: Finding, shorter: readonly Scenario[], pla
     const tried = shorter.slice(at, at + TRIED_AT_ONCE);
     const played = await play(tried);
     for (const [i, scenario] of tried.entries()) {
-      const { difference } = await replay(scenario, played[i]);
-      if (difference?.what.split(' ')[0] === best.difference.what.split(' ')[0]) {
-        return { scenario, outcomes: played[i], difference };
-      }
+      const { difference, director } = await replay(scenario, played[i]);
+      if (difference?.what === best.difference.what) return { scenario, outcomes: played[i], director, difference };
     }
   }
   return undefined;

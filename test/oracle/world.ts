@@ -4,6 +4,7 @@
 // are fixed, so that whole frames can be compared.
 
 import type { Family } from '../../src/packet/address.ts';
+import { macBytes } from '../support/raw-frame.ts';
 
 /** Where packets enter and leave the director. */
 export type Side = 'front' | 'back';
@@ -51,4 +52,12 @@ export function serverAddress(number: number, family: Family): string {
 
 export function serverMac(number: number): string {
   return `02:00:00:00:01:${number.toString(16).padStart(2, '0')}`;
+}
+
+const TYPES: Readonly<Record<number, readonly number[]>> = { 4: [0x08, 0x00], 6: [0x86, 0xdd] };
+
+/** The frame in which a packet comes to the director from that side. */
+export function frameInto(side: Side, packet: Uint8Array): Uint8Array {
+  const from = side === 'front' ? ROUTER.mac : serverMac(1);
+  return Uint8Array.from([...macBytes(SIDES[side].mac), ...macBytes(from), ...TYPES[packet[0] >>> 4], ...packet]);
 }

@@ -28,6 +28,11 @@ export interface UdpFields extends PacketFields {
   readonly checksum?: boolean;
 }
 
+export interface SctpFields extends PacketFields {
+  /** Chunk types in turn. */
+  readonly chunks: readonly number[];
+}
+
 const FLAG_BITS: Readonly<Record<string, number>> = { F: 1, S: 2, R: 4, P: 8, A: 16 };
 
 /** Ethernet header for tests: locally administered addresses that mean nothing. */
@@ -63,6 +68,25 @@ export function udp(fields: UdpFields): Uint8Array {
   const header = [...be16(fields.sport), ...be16(fields.dport), ...be16(8 + payload.length), 0, 0];
   const checksumAt = fields.checksum === false ? -1 : 6;
   return ip(fields, 17, Uint8Array.from([...header, ...payload]), checksumAt);
+}
+
+/** An SCTP packet with chunks of these types, each with a word of nothing, and the payload behind them. */
+export function sctp(fields: SctpFields): Uint8Array {
+  const chunks = fields.chunks.flatMap((type) => [type, 0, 0, 8, 0, 0, 0, 1]);
+  const header = [...be16(fields.sport), ...be16(fields.dport), 0, 0, 0, 9, 0, 0, 0, 0];
+  const transport = Uint8Array.from([...header, ...chunks, ...(fields.payload ?? [])]);
+  new DataView(transport.buffer).setUint32(8, slowCrc32c(transport), true);
+  return ip(fields, 132, transport, -1);
+}
+
+/** RFC 9260 appendix A, bit by bit. */
+function slowCrc32c(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ ((crc & 1) === 0 ? 0 : 0x82f63b78);
+  }
+  return ~crc >>> 0;
 }
 
 /** An IP packet around `transport`, whose checksum at `checksumAt` (-1: none) is computed here. */
