@@ -13,6 +13,7 @@ const PACKAGES = {
   gcc: ['gcc', 'libc6-dev'],
   haproxy: ['haproxy'],
   ip: ['iproute2'],
+  iptables: ['iptables'],
   ipvsadm: ['ipvsadm'],
   nft: ['nftables'],
   nginx: ['nginx-light'],
@@ -23,7 +24,17 @@ const PACKAGES = {
 export type Program = keyof typeof PACKAGES;
 
 /** What `npm test` uses. A test that requires a program outside this list is refused. */
-export const TEST_PROGRAMS: readonly Program[] = ['clang', 'curl', 'ethtool', 'gcc', 'ip', 'ipvsadm', 'wrk'];
+export const TEST_PROGRAMS: readonly Program[] = [
+  'clang',
+  'curl',
+  'ethtool',
+  'gcc',
+  'ip',
+  'iptables',
+  'ipvsadm',
+  'nft',
+  'wrk',
+];
 
 /** What `npm run bench -- http` uses. */
 export const BENCH_PROGRAMS: readonly Program[] = ['haproxy', 'nft', 'nginx', 'nginx-stream', 'wrk'];

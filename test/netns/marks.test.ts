@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the engine makes of the kernel's firewall rules, against the kernel itself: random rule sets of nft and of both
+// kinds of iptables, and for random packets the mark that each side gives.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import fc from 'fast-check';
+import { readKernelRules } from '../../src/dataplane/rules/kernel-rules.ts';
+import { readXtTables } from '../../src/linux/netfilter/xt-reader.ts';
+import { Marks } from '../../src/lvs/classify/marks.ts';
+import { Headers, PARSE_OK, parseFrame } from '../../src/packet/parse.ts';
+import { randomPacket, type TestPacket } from '../support/marks/packets.ts';
+import { randomIptables } from '../support/marks/random-iptables.ts';
+import { randomNft } from '../support/marks/random-nft.ts';
+import { MarkStage } from '../support/marks/stage.ts';
+import { Random } from '../support/random.ts';
+import { requirements } from '../support/requirements.ts';
+
+const skip = requirements('root', 'program:ip', 'program:nft', 'program:iptables');
+
+const PACKETS = 200;
+
+let stage: MarkStage;
+
+before(() => {
+  if (!skip) stage = new MarkStage();
+});
+after(() => {
+  if (!skip) stage.close();
+});
+
+/** The marks that the engine gives, by packet, with the rules that stand now. */
+function engineMarks(packets: readonly TestPacket[]): Map<number, number> {
+  const reading = stage.lab.run(() => readKernelRules(readXtTables(), { mostMs: 10_000, always: true }));
+  assert.deepEqual(reading.unreadable, []);
+  const marks = new Marks();
+  marks.setKernelRules(reading.rules);
+  marks.setDevice(stage.pair.near.index, stage.pair.near.name);
+  const headers = new Headers();
+  return new Map(
+    packets.map((packet) => {
+      const frame = packet.frame(stage.pair);
+      const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+      assert.equal(parseFrame(view, 0, frame.length, headers), PARSE_OK, packet.text);
+      return [packet.id, marks.markOf(view, headers, stage.pair.near.index)];
+    }),
+  );
+}
+
+let lastId = 0;
+
+/** Packets with ids, and so sources, that none had before them. */
+function somePackets(random: Random): TestPacket[] {
+  return Array.from({ length: PACKETS }, () => {
+    lastId++;
+    return randomPacket(random, lastId);
+  });
+}
+
+async function compare(seed: number, install: (random: Random) => string): Promise<void> {
+  const random = new Random(seed);
+  stage.clear();
+  const rules = install(random);
+  const packets = somePackets(random);
+  const mine = engineMarks(packets);
+  const kernel = await stage.marksOf(packets);
+  for (const packet of packets) {
+    const [expected, actual] = [kernel.get(packet.id), mine.get(packet.id)];
+    assert.equal(actual, expected, `mark of ${packet.text}\n${rules}`);
+  }
+}
+
+/** Checks {@link compare} for many rule sets. */
+function property(install: (random: Random) => string, numRuns: number): Promise<void> {
+  const checked = fc.asyncProperty(fc.integer(), (seed) => compare(seed, install));
+  return fc.assert(checked, { numRuns, endOnFailure: true, includeErrorInReport: true });
+}
+
+const nft = (rules: string): void => stage.exec('nft', ['-f', '-'], rules);
+const iptables = (program: string, rules: string): void => stage.exec(program, [], rules);
+
+test('every packet comes through to the end of the rules', { skip }, async () => {
+  stage.clear();
+  const packets = somePackets(new Random(1));
+  nft('table inet t { chain c { type filter hook prerouting priority 0; meta mark set 5; }; }');
+  assert.deepEqual(new Set((await stage.marksOf(packets)).values()), new Set([5]));
+  assert.deepEqual(new Set(engineMarks(packets).values()), new Set([5]));
+});
+
+test('random rules of nft give the marks that the kernel gives', { skip }, () =>
+  property((random) => {
+    const rules = randomNft(random);
+    nft(rules);
+    return rules;
+  }, 15),
+);
+
+for (const variant of ['nft', 'legacy']) {
+  test(`random rules of iptables-${variant} give the marks that the kernel gives`, { skip }, () =>
+    property((random) => {
+      const rules = [false, true].map((isIpv6) => {
+        const text = randomIptables(random, isIpv6);
+        iptables(`ip${isIpv6 ? '6' : ''}tables-${variant}-restore`, text);
+        return text;
+      });
+      return rules.join('\n');
+    }, 12),
+  );
+}
