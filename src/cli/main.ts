@@ -12,6 +12,7 @@ A Linux Virtual Server: spreads connections to one address over many servers.
   run                 start the load balancer (a daemon) on this machine
   ipvsadm OPTIONS     add, change and list services, as with ipvsadm(8)
   status [--json]     show what the running load balancer does
+  mark add|del|list   rules that give packets firewall marks, without iptables
   lab NAME            try it: a client, a director and servers on this machine
   help [COMMAND]      show this text, or a command's own
   version             show the version
@@ -54,6 +55,10 @@ async function dispatch(args: readonly string[]): Promise<number> {
     case 'status': {
       const { runStatus } = await import('./status.ts');
       return await runStatus(rest);
+    }
+    case 'mark': {
+      const { runMark } = await import('./mark.ts');
+      return await runMark(rest);
     }
     case 'lab': {
       const { runLab } = await import('../lab/lab.ts');

@@ -5,8 +5,10 @@
 import { type Context, Hono } from 'hono';
 import type { Change, DataPlane } from '../dataplane/dataplane.ts';
 import type { Logger } from '../dataplane/logger.ts';
+import { formatMarkRule } from '../lvs/classify/mark-rules.ts';
 import { LvsError, type ServerKey, type ServerSnapshot, type ServiceKey, type ServiceSnapshot } from '../lvs/model.ts';
 import { formatServerKey, formatServiceKey, parseServerKey, parseServiceKey } from '../lvs/service-key.ts';
+import { addMarkRoutes } from './mark-routes.ts';
 import type { DaemonStatus, ErrorAnswer } from './protocol.ts';
 import { RequestError, readBody, refusal, validate } from './request.ts';
 import {
@@ -124,6 +126,8 @@ export function createApi(options: ApiOptions, deps: { dataplane: DataPlane; log
     return c.body(null, 204);
   });
 
+  addMarkRoutes(app, dataplane, apply);
+
   app.notFound((c) => refusal(c, new RequestError('NOT_FOUND', 'no such resource, or not with this method'))!);
   app.onError((error, c) => {
     const answer = refusal(c, error);
@@ -171,5 +175,6 @@ function describeChange(change: Change): Record<string, string> {
     change: change.type,
     ...('service' in change && change.service && { service: formatServiceKey(change.service) }),
     ...('server' in change && { server: formatServerKey(change.server) }),
+    ...('rule' in change && { rule: typeof change.rule === 'number' ? `${change.rule}` : formatMarkRule(change.rule) }),
   };
 }
