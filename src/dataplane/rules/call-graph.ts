@@ -50,7 +50,8 @@ export function withoutLoops(draft: Draft): Draft {
   const without = (rule: DraftRule, chain: number, place: number): DraftRule => {
     const reason = refused.get(`${chain} ${place}`);
     if (reason === undefined) return rule;
-    return { ...rule, effects: { ...rule.effects, drops: true, jumps: [], gotos: [] }, rule: undefined, reason };
+    const effects = { ...rule.effects, drops: true, jumps: [], gotos: [] };
+    return { ...rule, effects, rule: undefined, reason: rule.reason === '' ? reason : rule.reason };
   };
   const chains = draft.chains.map(({ place, rules }, chain) => ({
     place,

@@ -47,6 +47,7 @@ export function setContent(
   const width = isHost.length;
   const parts = set.parts.map((bytes) => Math.ceil(bytes / WORD_BYTES));
   if (isInterval && parts.length > 1) {
+    if (parts.reduce((sum, one) => sum + one) !== width) throw new UnreadableError(`${name} has keys of another size`);
     const entries = withKeys(elements).map(({ key, element }) => ({
       low: words(key),
       high: words(element.keyEnd ?? key),

@@ -107,6 +107,8 @@ function match(context: Context, layer: Layer, transport: Transport): string {
     () => (layer === 'ip' ? `ip saddr ${not}@hosts` : ''),
     () => (layer === 'ip' ? `ip daddr . ${transport} dport ${not}@${random.pick(['pairs', 'areas'])}` : ''),
     () => concatenation(random, layer, transport),
+    () =>
+      `${layer} daddr . meta mark ${not}{ ${owns(layer)[0]}/${layer === 'ip' ? 24 : 64} . 1-16, ${owns(layer)[1]} . 255 }`,
     () => (early ? '' : 'ct direction original'),
   ];
   return random.pick(kinds)();
