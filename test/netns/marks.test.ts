@@ -8,6 +8,8 @@ import fc from 'fast-check';
 import { readKernelRules } from '../../src/dataplane/rules/kernel-rules.ts';
 import { readXtTables } from '../../src/linux/netfilter/xt-reader.ts';
 import { Marks } from '../../src/lvs/classify/marks.ts';
+import { compare as compareWords, type Span } from '../../src/lvs/classify/ranges.ts';
+import { couldGet, type Reach, reachOf } from '../../src/lvs/classify/reach.ts';
 import { Headers, PARSE_OK, parseFrame } from '../../src/packet/parse.ts';
 import { randomPacket, type TestPacket } from '../support/marks/packets.ts';
 import { randomIptables } from '../support/marks/random-iptables.ts';
@@ -29,21 +31,41 @@ after(() => {
   if (!skip) stage.close();
 });
 
-/** The marks that the engine gives, by packet, with the rules that stand now. */
+/**
+ * The marks that the engine gives, by packet, with the rules that stand now. Packets that get one must be among those that
+ * the rules are said to reach: the XDP program catches no others.
+ */
 function engineMarks(packets: readonly TestPacket[]): Map<number, number> {
   const reading = stage.lab.run(() => readKernelRules(readXtTables(), { mostMs: 10_000, always: true }));
   assert.deepEqual(reading.unreadable, []);
   const marks = new Marks();
   marks.setKernelRules(reading.rules);
   marks.setDevice(stage.pair.near.index, stage.pair.near.name);
+  const reach = reachOf(reading.rules);
   const headers = new Headers();
   return new Map(
     packets.map((packet) => {
       const frame = packet.frame(stage.pair);
       const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
       assert.equal(parseFrame(view, 0, frame.length, headers), PARSE_OK, packet.text);
-      return [packet.id, marks.markOf(view, headers, stage.pair.near.index)];
+      const mark = marks.markOf(view, headers, stage.pair.near.index);
+      const isReached = mark === 0 || reach.some((one) => couldGet(one, mark) && holds(one, view, headers));
+      assert.ok(isReached, `${packet.text} gets ${mark}, and no rule is said to reach it`);
+      return [packet.id, mark];
     }),
+  );
+}
+
+/** Whether a packet is of a kind, as far as the XDP program looks at it. */
+function holds(reach: Reach, view: DataView, { family, ip, protocol, transport }: Headers): boolean {
+  const words = family === 4 ? [view.getUint32(ip + 16)] : [24, 28, 32, 36].map((at) => view.getUint32(ip + at));
+  const isIn = (spans: readonly Span[] | undefined, key: readonly number[]): boolean =>
+    spans === undefined || spans.some(({ low, high }) => compareWords(low, key) <= 0 && compareWords(key, high) <= 0);
+  return (
+    reach.family === family &&
+    reach.protocols.includes(protocol) &&
+    isIn(reach.destinations, words) &&
+    isIn(reach.ports, [view.getUint16(transport + 2) << 16])
   );
 }
 
@@ -73,7 +95,11 @@ async function compare(seed: number, install: (random: Random) => string): Promi
 /** Checks {@link compare} for many rule sets. */
 function property(install: (random: Random) => string, numRuns: number): Promise<void> {
   const checked = fc.asyncProperty(fc.integer(), (seed) => compare(seed, install));
-  return fc.assert(checked, { numRuns, endOnFailure: true, includeErrorInReport: true });
+  return fc.assert(checked, {
+    numRuns,
+    endOnFailure: true,
+    includeErrorInReport: true,
+  });
 }
 
 const nft = (rules: string): void => stage.exec('nft', ['-f', '-'], rules);

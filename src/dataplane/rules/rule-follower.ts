@@ -25,6 +25,8 @@ export interface RuleFollowerOptions {
   readonly log: Logger;
   /** The rules are others now. */
   readonly onRules: (rules: KernelRules) => void;
+  /** What reads them; the kernel's unless given. */
+  readonly readRules?: typeof readKernelRules;
 }
 
 export class RuleFollower {
@@ -47,14 +49,19 @@ export class RuleFollower {
 
   /** Reads the rules, tells of them, and goes on to do so. */
   start(): void {
+    this.open();
+    this.#timer = setInterval(() => this.look(), LOOK_MS);
+    this.#timer.unref();
+  }
+
+  /** {@link start} for somebody who calls {@link look} himself. */
+  open(): void {
     try {
       this.#monitor = new NftMonitor();
     } catch (error) {
       this.#options.log.debug('no events of nftables', { error: (error as Error).message });
     }
     this.look();
-    this.#timer = setInterval(() => this.look(), LOOK_MS);
-    this.#timer.unref();
   }
 
   /** From now on others give marks too: rules count that only drop packets. */
@@ -99,7 +106,8 @@ export class RuleFollower {
 
   #read(now: number): void {
     this.#isStale = false;
-    const { nextExpiryMs, ...rules } = readKernelRules(this.#legacy, { mostMs: MOST_MS, always: this.#always });
+    const readRules = this.#options.readRules ?? readKernelRules;
+    const { nextExpiryMs, ...rules } = readRules(this.#legacy, { mostMs: MOST_MS, always: this.#always });
     const end = performance.now();
     this.#readAt = end + Math.max(PAUSE_MS, PAUSE_FACTOR * (end - now));
     this.#expiresAt = end + Math.max(RETRY_MS, nextExpiryMs);

@@ -42,6 +42,7 @@ import {
   type Rule,
   type RuleSet,
   TEST,
+  type TestStep,
   UNTRACK,
   type Word,
   WRITE,
@@ -147,7 +148,7 @@ export class RuleWalk {
       const step = steps[i];
       switch (step.kind) {
         case TEST:
-          if (!this.#load(step.field) || findRange(step.ranges, this.#key) >= 0 === step.negated) return CONTINUE;
+          if (!this.#passes(step)) return CONTINUE;
           break;
         case WRITE:
           this.#write(step);
@@ -168,6 +169,16 @@ export class RuleWalk {
     }
     this.#target = rule.target;
     return rule.verdict;
+  }
+
+  #passes({ field, ranges, negated }: TestStep): boolean {
+    if (field.length !== 1 || ranges.low.length !== 1) {
+      return this.#load(field) && findRange(ranges, this.#key) >= 0 !== negated;
+    }
+    // Nearly all tests are of one word with one range.
+    this.#missed = false;
+    const bits = this.#value(field[0]) >>> 0;
+    return !this.#missed && (bits >= ranges.low[0] && bits <= ranges.high[0]) !== negated;
   }
 
   #write(step: WriteStep): void {
@@ -202,12 +213,15 @@ export class RuleWalk {
   #load(field: Field): boolean {
     this.#missed = false;
     for (let i = 0; i < field.length; i++) {
-      const word = field[i];
-      const bits = (this.#read(word) & word.and) ^ word.xor;
-      const { shift } = word;
-      this.#key[i] = shift === 0 ? bits : shift > 0 ? bits >>> shift : bits << -shift;
+      this.#key[i] = this.#value(field[i]);
     }
     return !this.#missed;
+  }
+
+  #value(word: Word): number {
+    const { and, xor, shift } = word;
+    const bits = (this.#read(word) & and) ^ xor;
+    return shift === 0 ? bits : shift > 0 ? bits >>> shift : bits << -shift;
   }
 
   #read(word: Word): number {
