@@ -18,6 +18,11 @@ const PACKAGES = {
   nft: ['nftables'],
   nginx: ['nginx-light'],
   'nginx-stream': ['libnginx-mod-stream'],
+  'redis-cli': ['redis-tools'],
+  'redis-server': ['redis-server'],
+  ssh: ['openssh-client'],
+  'ssh-keygen': ['openssh-client'],
+  sshd: ['openssh-server'],
   wrk: ['wrk'],
 } as const satisfies Record<string, readonly string[]>;
 
@@ -33,6 +38,11 @@ export const TEST_PROGRAMS: readonly Program[] = [
   'iptables',
   'ipvsadm',
   'nft',
+  'redis-cli',
+  'redis-server',
+  'ssh',
+  'ssh-keygen',
+  'sshd',
   'wrk',
 ];
 
