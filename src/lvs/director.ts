@@ -423,7 +423,7 @@ export class Director {
         port,
       );
     }
-    if (server !== undefined && server.available) {
+    if (server?.available === true) {
       server.counters[OUT_PACKETS]++;
       server.counters[OUT_BYTES] += headers.end - headers.ip;
     }

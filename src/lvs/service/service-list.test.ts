@@ -85,11 +85,7 @@ const REFUSED: readonly [string, string, (list: ServiceList) => void][] = [
   ],
   ['a firewall mark of 0', 'EINVAL', (list) => list.addService({ kind: 'fwmark', mark: 0, family: 4 }, RR)],
   ['a slow start for ever', 'EINVAL', (list) => list.tuneService(WEB, { slowStartSeconds: 2 ** 31 })],
-  [
-    'a timeout of an unknown state',
-    'EINVAL',
-    (list) => list.tuneService(WEB, { timeouts: { sctp: { OPEN: 5 } } }),
-  ],
+  ['a timeout of an unknown state', 'EINVAL', (list) => list.tuneService(WEB, { timeouts: { sctp: { OPEN: 5 } } })],
   ['a timeout of no time', 'EINVAL', (list) => list.tuneService(WEB, { timeouts: { udp: 0 } })],
   ['an edit of no service', 'ESRCH', (list) => list.editService(service('udp:10.0.0.1:80'), RR)],
   ['deleting no service', 'ESRCH', (list) => list.deleteService(service('tcp:10.0.0.1:81'))],
