@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { readKernelRules } from '../../src/dataplane/rules/kernel-rules.ts';
 import { readXtTables } from '../../src/linux/netfilter/xt-reader.ts';
 import { Marks } from '../../src/lvs/classify/marks.ts';
+import { packRules } from '../../src/lvs/classify/pack.ts';
 import { compare as compareWords, type Span } from '../../src/lvs/classify/ranges.ts';
 import { couldGet, type Reach, reachOf } from '../../src/lvs/classify/reach.ts';
 import { Headers, PARSE_OK, parseFrame } from '../../src/packet/parse.ts';
@@ -39,7 +40,7 @@ function engineMarks(packets: readonly TestPacket[]): Map<number, number> {
   const reading = stage.lab.run(() => readKernelRules(readXtTables(), { mostMs: 10_000, always: true }));
   assert.deepEqual(reading.unreadable, []);
   const marks = new Marks();
-  marks.setKernelRules(reading.rules);
+  marks.setKernelRules(packRules(reading.rules));
   marks.setDevice(stage.pair.near.index, stage.pair.near.name);
   const reach = reachOf(reading.rules);
   const headers = new Headers();

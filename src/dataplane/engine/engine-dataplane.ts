@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { missingCapabilities } from '../../linux/capabilities.ts';
 import { SysError } from '../../linux/errno.ts';
 import { EventFd } from '../../linux/eventfd.ts';
+import { packRules } from '../../lvs/classify/pack.ts';
 import { reachOf } from '../../lvs/classify/reach.ts';
 import type { Change, ConnectionPage, DataPlane, DataPlaneSnapshot } from '../dataplane.ts';
 import type { Logger } from '../logger.ts';
@@ -147,18 +148,21 @@ class EngineDataPlane implements DataPlane {
     this.#wake.close();
   }
 
-  #takeRules({ rules }: KernelRules): void {
-    this.#ask({ type: 'kernel-rules', rules, reach: reachOf(rules) }).catch((error: Error) => {
+  #takeRules(kernel: KernelRules): void {
+    const rules = packRules(kernel.rules);
+    const asking = this.#ask({ type: 'kernel-rules', rules, reach: reachOf(kernel.rules) }, [rules.code.buffer]);
+    asking.catch((error: Error) => {
       if (!this.#isClosing) this.#log.error('the engine does not take the firewall rules', { error: error.message });
     });
   }
 
-  #ask(request: EngineRequest): Promise<EngineAnswer> {
+  /** @param handedOver - memory that is the engine's from now on. */
+  #ask(request: EngineRequest, handedOver: readonly ArrayBuffer[] = []): Promise<EngineAnswer> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, request });
+      this.#worker.postMessage({ id, request }, [...handedOver]);
       this.#wake.signal();
     });
   }

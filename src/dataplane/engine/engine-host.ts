@@ -5,8 +5,8 @@
 import { Umem } from '../../linux/af-xdp.ts';
 import { Mapping } from '../../linux/memory.ts';
 import type { Link as Device } from '../../linux/route/link-message.ts';
+import type { PackedRules } from '../../lvs/classify/pack.ts';
 import { type Reach, reachOf } from '../../lvs/classify/reach.ts';
-import type { RuleSet } from '../../lvs/classify/rules.ts';
 import { connectionMemoryBytes, layConnectionMemory } from '../../lvs/connection/layout.ts';
 import { Director } from '../../lvs/director.ts';
 import type { Protocol, ServerKey, ServiceKey } from '../../lvs/model.ts';
@@ -79,7 +79,7 @@ export class EngineHost {
         host: this.mirror,
       });
       this.#director = director;
-      director.marks.onChange = () => this.#marks.setOwnReach(reachOf(director.marks.own));
+      director.marks.onChange = (own) => this.#marks.setOwnReach(reachOf(own));
       this.control = new LocalDataPlane(director, now);
       const kernel = new TunPort(bytes, log);
       this.#closers.push(() => kernel.close());
@@ -135,7 +135,7 @@ export class EngineHost {
   }
 
   /** Takes the kernel's firewall rules, and what they could mark. */
-  setKernelRules(rules: RuleSet, reach: readonly Reach[]): void {
+  setKernelRules(rules: PackedRules, reach: readonly Reach[]): void {
     this.#director.marks.setKernelRules(rules);
     this.#marks.setKernelReach(reach);
   }

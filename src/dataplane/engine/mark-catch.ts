@@ -24,6 +24,8 @@ import type { XdpProgram } from './xdp-program.ts';
 const MAX_PORTS = 64;
 /** Most entries; where there are more, they are told less exactly. */
 const MAX_ENTRIES = 8192;
+/** Most pairs of destinations and local prefixes that are compared: 2 ms of the engine thread (measured). */
+const MAX_PAIRS = 1 << 16;
 /** Most entries that stay for connections that are left when their rule is gone. */
 const MAX_LINGERING = 4096;
 
@@ -36,6 +38,14 @@ const ALL_PORTS: readonly number[] = [0];
 
 /** What the catch needs of the program. */
 export type MarkProgram = Pick<XdpProgram, 'addService' | 'removeService' | 'addMarked' | 'removeMarked'>;
+
+/** A prefix that is delivered here, with its first and last address, one word or four. */
+interface Local {
+  readonly prefix: Prefix;
+  readonly family: Family;
+  readonly first: readonly number[];
+  readonly last: readonly number[];
+}
 
 interface Entry {
   readonly prefix: Prefix;
@@ -56,7 +66,7 @@ export class MarkCatch {
   readonly #isBusy: () => boolean;
   #kernel: readonly Reach[] = [];
   #own: readonly Reach[] = [];
-  #locals: readonly Prefix[] = [];
+  #locals: readonly Local[] = [];
   readonly #marks: Readonly<Record<Family, Set<number>>> = { 4: new Set(), 6: new Set() };
   /** What the program catches, by name. */
   readonly #entries = new Map<string, Entry>();
@@ -99,7 +109,7 @@ export class MarkCatch {
 
   /** The prefixes that routes deliver to this machine. */
   setLocals(prefixes: readonly Prefix[]): void {
-    this.#locals = prefixes.filter((prefix) => !isLoopback(prefix));
+    this.#locals = prefixes.filter((prefix) => !isLoopback(prefix)).map(localOf);
     this.#try();
   }
 
@@ -138,8 +148,8 @@ export class MarkCatch {
     const exact = this.#collect(portsOf) ?? this.#collect(() => ALL_PORTS);
     if (exact !== undefined) return exact;
     const entries = new Map<string, Entry>();
-    for (const prefix of this.#locals) {
-      if (this.#marks[prefixFamily(prefix)].size === 0) continue;
+    for (const { prefix, family } of this.#locals) {
+      if (this.#marks[family].size === 0) continue;
       for (const protocol of Object.values(PROTOCOL_NAMES)) put(entries, { prefix, protocol, port: 0 });
     }
     return entries;
@@ -148,7 +158,10 @@ export class MarkCatch {
   /** Undefined when there are too many. */
   #collect(portsFor: (reach: Reach) => readonly number[]): Map<string, Entry> | undefined {
     const entries = new Map<string, Entry>();
-    for (const reach of [...this.#kernel, ...this.#own]) {
+    const all = [...this.#kernel, ...this.#own];
+    const destinations = all.reduce((sum, reach) => sum + (reach.destinations?.length ?? 1), 0);
+    if (destinations * this.#locals.length > MAX_PAIRS) return undefined;
+    for (const reach of all) {
       if (![...this.#marks[reach.family]].some((mark) => couldGet(reach, mark))) continue;
       const ports = portsFor(reach);
       for (const local of this.#locals) {
@@ -179,6 +192,14 @@ export class MarkCatch {
   }
 }
 
+function localOf(prefix: Prefix): Local {
+  const family = prefixFamily(prefix);
+  const words = prefixWords(prefix);
+  const width = family === 4 ? 1 : 4;
+  const last = lastOfPrefix(family, words, prefixLength(prefix));
+  return { prefix, family, first: words.slice(0, width), last: last.slice(0, width) };
+}
+
 function put(entries: Map<string, Entry>, entry: Entry): void {
   entries.set(`${entry.protocol} ${entry.prefix} ${entry.port}`, entry);
 }
@@ -193,18 +214,17 @@ function portsOf({ ports }: Reach): readonly number[] {
 }
 
 /** What is both in a prefix and where packets of a kind go to: of each range the smallest prefix around it. */
-function cut({ family, destinations }: Reach, local: Prefix): Prefix[] {
-  if (prefixFamily(local) !== family) return [];
-  if (destinations === undefined) return [local];
-  const width = family === 4 ? 1 : 4;
-  const words = prefixWords(local);
-  const first = words.slice(0, width);
-  const last = lastOfPrefix(family, words, prefixLength(local)).slice(0, width);
-  return destinations.flatMap(({ low, high }) => {
-    const from = compare(low, first) > 0 ? low : first;
-    const to = compare(high, last) < 0 ? high : last;
-    return compare(from, to) > 0 ? [] : [around(family, { low: from, high: to })];
-  });
+function cut({ family, destinations }: Reach, local: Local): Prefix[] {
+  if (local.family !== family) return [];
+  if (destinations === undefined) return [local.prefix];
+  const cuts: Prefix[] = [];
+  for (const { low, high } of destinations) {
+    if (compare(high, local.first) < 0 || compare(low, local.last) > 0) continue;
+    const from = compare(low, local.first) > 0 ? low : local.first;
+    const to = compare(high, local.last) < 0 ? high : local.last;
+    cuts.push(around(family, { low: from, high: to }));
+  }
+  return cuts;
 }
 
 /** The smallest prefix that holds a range. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which of the kernel's rules have a say in a packet's mark: those that write it, those that drop the packet or take it
-// out of connection tracking, which others ask, and those by which packets pass such rules. All others the engine need not walk, and nobody need hear that it cannot. Pure.
+// out of connection tracking, which others ask, and those by which packets pass such rules. All others the engine need
+// not walk, and nobody need hear that it cannot. Pure.
 
 import { type Call, callsOf } from './call-graph.ts';
 import { type Draft, type DraftBase, type DraftRule, type Effects, usesConntrack } from './draft.ts';

@@ -13,6 +13,7 @@ import type { NftRules } from '../../linux/netfilter/nft-reader.ts';
 import { parseXtTable, type XtTable } from '../../linux/netfilter/xt-table.ts';
 import { NetlinkFormatError } from '../../linux/netlink-message.ts';
 import { Marks } from '../../lvs/classify/marks.ts';
+import { packRules } from '../../lvs/classify/pack.ts';
 import { reachOf } from '../../lvs/classify/reach.ts';
 import { Headers, parseFrame } from '../../packet/parse.ts';
 import { compileRules, type KernelReading } from './kernel-rules.ts';
@@ -71,7 +72,7 @@ function use(reading: KernelReading): number {
   const headers = new Headers();
   parseFrame(view, 0, bytes.length, headers);
   const marks = new Marks();
-  marks.setKernelRules(structuredClone(reading.rules));
+  marks.setKernelRules(packRules(reading.rules));
   reachOf(reading.rules);
   JSON.stringify([reading.marking, reading.unreadable]);
   return marks.markOf(view, headers, 1);

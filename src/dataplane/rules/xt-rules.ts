@@ -100,7 +100,7 @@ function readRule(family: number, rule: XtRule, indexes: ReadonlyMap<number, num
   return { steps, verdict, target };
 }
 
-/** Verdict and target of the standard target; ip_tables.c jumps to offsets, and to the next rule for a rule without target. */
+/** Verdict and chain of the standard target. ip_tables.c jumps to offsets; a rule without target to the next rule's. */
 function standardVerdict({ verdict, isGoto }: XtRule, indexes: ReadonlyMap<number, number>): [number, number] {
   if (verdict === XT_ACCEPT) return [ACCEPT, 0];
   if (verdict === XT_DROP) return [DROP, 0];

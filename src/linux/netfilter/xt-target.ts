@@ -88,7 +88,8 @@ export function readTarget(name: string, revision: number, info: DataView): XtTa
   return { type: 'unreadable', reason: `target '${name}' revision ${revision}`, effects: ANYTHING };
 }
 
-//  0 connection mark(4)  4 connection mask(4)  8 packet mask(4)  12 mode(1); revision 2: 12 direction(1) 13 bits(1) 14 mode(1)
+//  0 connection mark(4)  4 connection mask(4)  8 packet mask(4)  12 mode(1)
+//  revision 2: … 12 direction(1)  13 bits(1)  14 mode(1)
 function connmark(info: DataView, revision: number): XtTarget {
   const value = u32(info, 0) | 0;
   const connectionMask = u32(info, 4) | 0;

@@ -8,6 +8,7 @@ import { type PacketFields, tcp } from '../../../test/support/frames.ts';
 import { TestDirector } from '../../../test/support/test-director.ts';
 import type { HostAddresses } from '../host-addresses.ts';
 import type { MarkRule } from '../model.ts';
+import { type PackedRules, packRules } from './pack.ts';
 import { exactly, type Ranges } from './ranges.ts';
 import {
   type BaseChain,
@@ -17,7 +18,6 @@ import {
   FROM_TRANSPORT,
   field,
   type Rule,
-  type RuleSet,
   type Step,
   setMark,
   TEST,
@@ -35,8 +35,8 @@ function check(tested: ReturnType<typeof field>, ranges: Ranges): Step {
 const BASE: BaseChain = { chain: 0, ipv4: true, ipv6: true, drops: false, tracked: true };
 
 /** Rules in PREROUTING and in INPUT. */
-function rules(prerouting: readonly Rule[], input: readonly Rule[] = []): RuleSet {
-  return { chains: [prerouting, input], prerouting: [BASE], input: [{ ...BASE, chain: 1 }] };
+function rules(prerouting: readonly Rule[], input: readonly Rule[] = []): PackedRules {
+  return packRules({ chains: [prerouting, input], prerouting: [BASE], input: [{ ...BASE, chain: 1 }] });
 }
 
 /** A director with a service of mark 7 for each family, and one of the address. */
@@ -103,7 +103,7 @@ test('a connection lives on without its rule, and a new one is without its mark'
   assert.equal(goesTo(lab, { sport: 4001, dport: 8080 }), 'pass');
 });
 
-test('a destination that is not the machine’s own is taken when routing by the mark delivers it, with the mark of PREROUTING', () => {
+test('another’s address is taken when routing by the mark that PREROUTING gave delivers it', () => {
   const asked: number[] = [];
   const lab = director({
     isLocal: (_family, [word]) => word === (0xc0000201 | 0),

@@ -7,15 +7,16 @@ import type { Headers } from '../../packet/parse.ts';
 import type { MarkRule, MarkRuleSnapshot } from '../model.ts';
 import type { MarkClassifier } from './classifier.ts';
 import { MarkRules, nameWords } from './mark-rules.ts';
-import { NO_RULES, type RuleSet } from './rules.ts';
+import { NO_PACKED_RULES, type PackedRules, packRules } from './pack.ts';
+import type { RuleSet } from './rules.ts';
 import { RuleWalk } from './walk.ts';
 
 export class Marks implements MarkClassifier {
   routingMark = 0;
-  /** Told after every change of the user's rules. Must not throw. */
-  onChange: () => void = () => {};
-  #kernel: RuleSet = NO_RULES;
-  #own: RuleSet = NO_RULES;
+  /** Told of the user's rules after every change of them. Must not throw. */
+  onChange: (own: RuleSet) => void = () => {};
+  #kernel: PackedRules = NO_PACKED_RULES;
+  #own: PackedRules = NO_PACKED_RULES;
   readonly #rules = new MarkRules();
   readonly #walk = new RuleWalk();
 
@@ -38,12 +39,8 @@ export class Marks implements MarkClassifier {
     return walk.mark >>> 0;
   }
 
-  /** The user's rules in the form that is walked. */
-  get own(): RuleSet {
-    return this.#own;
-  }
-
-  setKernelRules(rules: RuleSet): void {
+  /** Takes the kernel's rules as somebody has packed them. */
+  setKernelRules(rules: PackedRules): void {
     this.#kernel = rules;
   }
 
@@ -69,7 +66,8 @@ export class Marks implements MarkClassifier {
   }
 
   #compile(): void {
-    this.#own = this.#rules.compile();
-    this.onChange();
+    const own = this.#rules.compile();
+    this.#own = packRules(own);
+    this.onChange(own);
   }
 }

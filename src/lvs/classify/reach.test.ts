@@ -165,6 +165,14 @@ test('more ways than can be told apart are told as everything', () => {
   const reach = of(many);
   assert.ok(reach.length < 300);
   assert.equal(reach.at(-1), '4 mark 7 of 6,17,132 to any port any');
+  const several = Array.from({ length: 5000 }, (_, i) => rule([is(PORT, i << 16), setMark(1 + (i % 50))]));
+  assert.deepEqual(of(several).slice(0, 1), ['4 mark 1 of 6,17,132 to any port any']);
+  assert.equal(of(several).length, 50);
+  const spans = Array.from({ length: 100_000 }, (_, i) => ({ low: [i << 8], high: [i << 8] }));
+  const big: TestStep = { kind: TEST, field: DESTINATION, ranges: makeRanges(1, spans), negated: false };
+  const [wide] = reachOf({ chains: [[rule([big, setMark(7)])]], prerouting: [BASE], input: [] });
+  assert.ok(wide.destinations !== undefined && wide.destinations.length <= 1024);
+  assert.deepEqual([wide.destinations[0].low, wide.destinations.at(-1)?.high], [[0], [99_999 << 8]]);
   const marks = Array.from({ length: 2000 }, (_, i) => rule([is(PORT, 80 << 16), setMark(i + 1)]));
   assert.deepEqual(of(marks), ['4 mark 0&0 of 6,17,132 to any port any']);
   assert.deepEqual(of([rule([], GOTO, 0), rule([setMark(7)])]), ['4 mark 0&0 of 6,17,132 to any port any'], 'a loop');

@@ -27,15 +27,18 @@ import {
   WRITE,
   type WriteStep,
 } from './rules.ts';
-import { intersect, type Place, project } from './spans.ts';
+import { coarsen, intersect, type Place, project } from './spans.ts';
 
 /** Rules that are looked at, over all ways that lead to them; more, and everything is said to be reached. */
 const MAX_VISITS = 200_000;
 /** Chains inside one another, those that were gone over to included. */
 const MAX_NESTING = 256;
-/** Ways to one mark, and marks, that are told apart. */
+/** Ways to one mark, marks, and ways to all marks, that are told apart. */
 const MAX_WAYS = 256;
 const MAX_MARKS = 1024;
+const MAX_TOLD = 2048;
+/** Ranges of one way that are told apart. */
+const MAX_SPANS = 1024;
 
 const PROTOCOLS: readonly number[] = [IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP];
 
@@ -68,6 +71,8 @@ interface Known {
   readonly ports: readonly Span[] | undefined;
 }
 
+const EVERYTHING: Known = { protocols: PROTOCOLS, destinations: undefined, ports: undefined };
+
 class Search {
   readonly #rules: RuleSet;
   readonly #family: Family;
@@ -88,15 +93,16 @@ class Search {
   }
 
   run(): Reach[] {
-    const everything: Known = { protocols: PROTOCOLS, destinations: undefined, ports: undefined };
     const bases: readonly BaseChain[] = [...this.#rules.prerouting, ...this.#rules.input];
     for (const base of bases) {
-      if (this.#family === 4 ? base.ipv4 : base.ipv6) this.#chain(base.chain, everything, 0);
+      if (this.#family === 4 ? base.ipv4 : base.ipv6) this.#chain(base.chain, EVERYTHING, 0);
     }
     if (this.#visits > MAX_VISITS || this.#found.size > MAX_MARKS) {
-      return [{ family: this.#family, mark: 0, mask: 0, ...everything }];
+      return [{ family: this.#family, mark: 0, mask: 0, ...EVERYTHING }];
     }
-    return [...this.#found.values()].flat();
+    const ways = [...this.#found.values()];
+    if (ways.reduce((sum, one) => sum + one.length, 0) <= MAX_TOLD) return ways.flat();
+    return ways.map(([way]) => ({ ...way, ...EVERYTHING }));
   }
 
   #chain(index: number, known: Known, depth: number): void {
@@ -152,12 +158,11 @@ class Search {
     this.#marked = true;
     const name = `${mark} ${mask}`;
     const ways = this.#found.get(name) ?? [];
-    const way = { family: this.#family, mark, mask, ...known };
     if (ways.length === 0) this.#found.set(name, ways);
-    if (ways.length < MAX_WAYS) ways.push(way);
-    else if (ways.length === MAX_WAYS) {
-      ways.push({ ...way, protocols: PROTOCOLS, destinations: undefined, ports: undefined });
-    }
+    if (ways.length > MAX_WAYS) return;
+    const { protocols, destinations, ports } = ways.length < MAX_WAYS ? known : EVERYTHING;
+    const told = { protocols, destinations: coarsen(destinations, MAX_SPANS), ports: coarsen(ports, MAX_SPANS) };
+    ways.push({ family: this.#family, mark, mask, ...told });
   }
 
   /** What is known behind a test; undefined when no packet of this kind passes it. */

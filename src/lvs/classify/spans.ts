@@ -59,6 +59,18 @@ export function intersect(a: readonly Span[] | undefined, b: readonly Span[] | u
   );
 }
 
+/** At most `most` ranges that hold all of these. */
+export function coarsen(spans: readonly Span[] | undefined, most: number): readonly Span[] | undefined {
+  if (spans === undefined || spans.length <= most) return spans;
+  const sorted = [...spans].sort((a, b) => compare(a.low, b.low));
+  const size = Math.ceil(sorted.length / most);
+  return Array.from({ length: Math.ceil(sorted.length / size) }, (_, i) => {
+    const group = sorted.slice(i * size, (i + 1) * size);
+    const high = group.reduce((last, span) => (compare(span.high, last) > 0 ? span.high : last), group[0].high);
+    return { low: group[0].low, high };
+  });
+}
+
 /** Place of byte `k` of a header field in the key: words are four bytes each. */
 function positionOf(field: Field, place: Place, k: number): number | undefined {
   for (const [i, { source, offset, size }] of field.entries()) {

@@ -46,7 +46,9 @@ export function randomPacket(random: Random, id: number): TestPacket {
   const sender = random.pick(SENDER_MACS);
   return {
     id,
-    text: `${kind} ${fields.src} ${fields.sport} > ${fields.dst} ${fields.dport} ttl ${fields.ttl} tos ${fields.tos} length ${packet.length} from ${sender}`,
+    text:
+      `${kind} ${fields.src} ${fields.sport} > ${fields.dst} ${fields.dport} ttl ${fields.ttl} tos ${fields.tos} ` +
+      `length ${packet.length} from ${sender}`,
     frame: ({ near }) =>
       Uint8Array.from([...parseMac(near.mac)!, ...parseMac(sender)!, ...(isIpv6 ? [0x86, 0xdd] : [8, 0]), ...packet]),
   };
