@@ -211,7 +211,7 @@ export class Admission {
     const { family } = headers;
     const { source, destination } = this.#request;
     const host = this.#host;
-    if (host === undefined || host.isLocal(family, destination)) return service;
+    if (host === undefined) return service;
     if (!isHost(family, source)) return undefined;
     return host.deliversMarked(family, source, destination, marks.routingMark, device) ? service : undefined;
   }

@@ -6,8 +6,8 @@ export interface HostAddresses {
   /** The address from which the machine would speak to `destination`, or undefined when it has no way there. */
   sourceFor(family: number, destination: Int32Array): ArrayLike<number> | undefined;
   /**
-   * Whether the machine would deliver to itself a packet with firewall mark `mark` that came in by `device` for an
-   * address that is not its own: policy routing makes it so.
+   * Whether the machine would deliver to itself a packet with firewall mark `mark` that came in by `device`: because the
+   * destination is its own, or policy routing makes it so.
    */
   deliversMarked(family: number, source: Int32Array, destination: Int32Array, mark: number, device: number): boolean;
 }

@@ -120,11 +120,12 @@ export class MemoryStage implements Stage {
 
 /** The director's addresses, as the routes have them; it speaks to servers by the one behind. */
 function memoryHost(adjacencies: AdjacencyTable): HostAddresses {
+  const isLocal = (family: number, [w0, w1, w2, w3]: Int32Array): boolean =>
+    adjacencies.routes.lookup(family === 4 ? 4 : 6, [w0, w1, w2, w3])?.route.kind === 'local';
   return {
-    isLocal: (family, [w0, w1, w2, w3]) =>
-      adjacencies.routes.lookup(family === 4 ? 4 : 6, [w0, w1, w2, w3])?.route.kind === 'local',
+    isLocal,
     sourceFor: (family) => addressWords(DIRECTOR_BACK[family === 4 ? 4 : 6] as Address),
-    deliversMarked: () => false,
+    deliversMarked: (family, _source, destination) => isLocal(family, destination),
   };
 }
 

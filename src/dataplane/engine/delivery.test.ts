@@ -6,12 +6,15 @@ import { test } from 'node:test';
 import { Delivery } from './delivery.ts';
 
 const SOURCE = Int32Array.of(0x0a000001, 0, 0, 0);
+/** An address of the machine's own. */
+const OWN = 77;
 const to = (word: number): Int32Array => Int32Array.of(word, 0, 0, 0);
 
 /** A kernel that delivers even addresses, and has no answer for those of `silent`. */
 function asking(silent: readonly number[] = []) {
   const asked: string[] = [];
-  const delivery = new Delivery((family, _source, [word], mark, device) => {
+  const isLocal = (_family: number, [word]: Int32Array): boolean => word === OWN;
+  const delivery = new Delivery(isLocal, (family, _source, [word], mark, device) => {
     asked.push(`${family} ${word} ${mark} ${device}`);
     return silent.includes(word) ? undefined : word % 2 === 0;
   });
@@ -53,6 +56,7 @@ test('there is an end to the questions of a second; what is known stays so', () 
   assert.equal(asked.length, 512);
   delivery.forget();
   assert.equal(delivery.delivers(4, SOURCE, to(2), 7, 1), false, 'not asked');
+  assert.equal(delivery.delivers(4, SOURCE, to(OWN), 7, 1), true, 'needs no question');
   delivery.renew();
   assert.equal(delivery.delivers(4, SOURCE, to(2), 7, 1), true);
 });

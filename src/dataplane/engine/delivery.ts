@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether packets with a firewall mark are delivered to the machine itself although their destination is not its own
-// address: policy routing may make it so. The kernel is asked, its answers are kept until routes or rules change.
+// Whether packets with a firewall mark are delivered to the machine itself: because their destination is its own address, or
+// because policy routing makes it so. The kernel is asked, its answers are kept until routes or rules change.
 // hot path: delivers
 
 import type { AddressWords, Family } from '../../packet/address.ts';
@@ -28,13 +28,16 @@ export type AskDelivery = (
 ) => boolean | undefined;
 
 export class Delivery {
+  readonly #isLocal: (family: Family, destination: Int32Array) => boolean;
   readonly #ask: AskDelivery;
   readonly #keys = new Int32Array(CACHE_SIZE * KEY_WORDS);
   /** DELIVERED or ELSEWHERE, plus the family's number. */
   readonly #answers = new Uint8Array(CACHE_SIZE);
   #asked = 0;
 
-  constructor(ask: AskDelivery) {
+  /** @param isLocal - whether a destination is the machine's own whatever the mark, which costs no question. */
+  constructor(isLocal: (family: Family, destination: Int32Array) => boolean, ask: AskDelivery) {
+    this.#isLocal = isLocal;
     this.#ask = ask;
   }
 
@@ -59,9 +62,7 @@ export class Delivery {
     ) {
       return kept === DELIVERED + family;
     }
-    if (this.#asked === MAX_ASKED) return false;
-    this.#asked++;
-    const answer = this.#ask(family, wordsOf(source), wordsOf(destination), mark, device);
+    const answer = this.#isLocal(family, destination) || this.#question(family, source, destination, mark, device);
     // No answer is one about the source, which anybody can make up.
     if (answer === undefined) return false;
     keys.set(destination, key);
@@ -69,6 +70,18 @@ export class Delivery {
     keys[key + 5] = device;
     this.#answers[place] = (answer ? DELIVERED : ELSEWHERE) + family;
     return answer;
+  }
+
+  #question(
+    family: Family,
+    source: Int32Array,
+    destination: Int32Array,
+    mark: number,
+    device: number,
+  ): boolean | undefined {
+    if (this.#asked === MAX_ASKED) return undefined;
+    this.#asked++;
+    return this.#ask(family, wordsOf(source), wordsOf(destination), mark, device);
   }
 
   /** Routes or rules have changed. */

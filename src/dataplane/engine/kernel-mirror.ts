@@ -72,14 +72,17 @@ export class KernelMirror implements HostAddresses {
         options.log.debug('neighbour cannot be asked for', { error: (error as Error).message });
       }
     });
-    this.#delivery = new Delivery((family, source, destination, mark, interfaceIndex) => {
-      try {
-        return isDelivered(this.#socket, { family, source, destination, mark, interfaceIndex });
-      } catch (error) {
-        options.log.debug('route cannot be asked for', { error: (error as Error).message });
-        return undefined;
-      }
-    });
+    this.#delivery = new Delivery(
+      (family, destination) => this.isLocal(family, destination),
+      (family, source, destination, mark, interfaceIndex) => {
+        try {
+          return isDelivered(this.#socket, { family, source, destination, mark, interfaceIndex });
+        } catch (error) {
+          options.log.debug('route cannot be asked for', { error: (error as Error).message });
+          return undefined;
+        }
+      },
+    );
     this.#monitor = new RouteMonitor();
     this.#socket = openRouteSocket();
   }

@@ -106,7 +106,7 @@ test('a connection lives on without its rule, and a new one is without its mark'
 test('another’s address is taken when routing by the mark that PREROUTING gave delivers it', () => {
   const asked: number[] = [];
   const lab = director({
-    isLocal: (_family, [word]) => word === (0xc0000201 | 0),
+    isLocal: () => false,
     sourceFor: () => undefined,
     deliversMarked: (_family, _source, [word], mark) => {
       asked.push(mark);
@@ -115,8 +115,6 @@ test('another’s address is taken when routing by the mark that PREROUTING gave
   });
   const inInput = rule([check(field(FROM_MARK, 0, 4), exactly(9)), setMark(7)]);
   lab.director.marks.setKernelRules(rules([rule([setMark(9)])], [inInput]));
-  assert.equal(goesTo(lab), '10.0.0.1:80', 'its own address');
-  assert.deepEqual(asked, []);
   assert.equal(goesTo(lab, { dst: '198.51.100.1' }), '10.0.0.1:80', 'delivered');
   assert.equal(goesTo(lab, { dst: '198.51.100.2' }), 'pass', 'forwarded');
   assert.equal(goesTo(lab, { dst: '198.51.100.1', src: '127.0.0.1', sport: 1 }), 'pass', 'from nobody');
