@@ -67,10 +67,16 @@ export interface DraftBase {
   readonly chain: number;
   readonly hook: 'prerouting' | 'input';
   readonly priority: number;
+  /** Chains of NAT share one place in the order of the hook, and have an order of their own there; 0 for others. */
+  readonly natPriority: number;
+  readonly isNat: boolean;
   readonly ipv4: boolean;
   readonly ipv6: boolean;
   readonly drops: boolean;
 }
+
+/** Where the chains of NAT stand in PREROUTING, whatever their own priority: NF_IP_PRI_NAT_DST (nf_nat_proto.c). */
+export const NAT_PRIORITY = -100;
 
 export interface Draft {
   readonly chains: readonly DraftChain[];

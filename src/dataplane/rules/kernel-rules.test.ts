@@ -145,7 +145,7 @@ describe('the kernel’s rules', { skip }, () => {
     );
   });
 
-  test('chains are walked by priority, of equal ones the newest first; input only before IPVS', () => {
+  test('chains are walked by priority, of equal ones the newest first, NAT in its own place; input only before IPVS', () => {
     nft(`flush ruleset
       table inet t {
         chain late { type filter hook prerouting priority 10; meta mark set 3; }
@@ -156,11 +156,15 @@ describe('the kernel’s rules', { skip }, () => {
         chain behind { type filter hook input priority 98; meta mark set 7; }
         chain out { type filter hook output priority 0; meta mark set 8; }
       }
-      table ip6 six { chain c { type nat hook prerouting priority -100; meta mark set 9; }; }`);
+      table ip6 six {
+        chain nat2 { type nat hook prerouting priority 50; meta mark set 10; }
+        chain nat1 { type nat hook prerouting priority 20; meta mark set 9; }
+        chain natin { type nat hook input priority 0; meta mark set 11; }
+      }`);
     const { rules } = read();
     const marks = ({ chain }: { chain: number }): number[] =>
       rules.chains[chain].flatMap(({ steps }) => steps.map((step) => ('xor' in step ? step.xor : -1)));
-    assert.deepEqual(rules.prerouting.flatMap(marks), [1, 9, 5, 4, 3]);
+    assert.deepEqual(rules.prerouting.flatMap(marks), [1, 9, 10, 5, 4, 3]);
     assert.deepEqual(rules.input.flatMap(marks), [6]);
     assert.deepEqual(rules.prerouting.map(({ ipv4, ipv6, tracked }) => [ipv4, ipv6, tracked]).slice(0, 2), [
       [true, true, false],

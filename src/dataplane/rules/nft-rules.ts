@@ -12,7 +12,15 @@ import {
 } from '../../linux/netfilter/nft-message.ts';
 import type { NftRules } from '../../linux/netfilter/nft-reader.ts';
 import type { RulePlace } from '../../lvs/model.ts';
-import { type Draft, type DraftBase, type DraftChain, type DraftRule, effectsOf, UnreadableError } from './draft.ts';
+import {
+  type Draft,
+  type DraftBase,
+  type DraftChain,
+  type DraftRule,
+  effectsOf,
+  NAT_PRIORITY,
+  UnreadableError,
+} from './draft.ts';
 import { nftEffects } from './nft-effects.ts';
 import { type NftScope, readNftRule } from './nft-rule.ts';
 import { nextExpiryMs } from './nft-sets.ts';
@@ -57,11 +65,12 @@ class NftDrafting {
     const bases = chains.flatMap((chain, index): DraftBase[] => {
       const hook = hookOf(chain);
       if (hook === undefined || dormant.has(nameOf(chain.family, chain.table))) return [];
-      const { family, drops } = chain;
-      const priority = chain.hook?.priority ?? 0;
+      const { family, drops, isNat } = chain;
+      const own = chain.hook?.priority ?? 0;
+      const priority = isNat ? NAT_PRIORITY : own;
       const ipv4 = family !== NFPROTO_IPV6;
       const ipv6 = family !== NFPROTO_IPV4;
-      return [{ chain: index, hook, priority, ipv4, ipv6, drops }];
+      return [{ chain: index, hook, priority, natPriority: isNat ? own : 0, isNat, ipv4, ipv6, drops }];
     });
     const byChain = this.#group(rules);
     const drafted = chains.map(
@@ -129,9 +138,11 @@ class NftDrafting {
 }
 
 /** The hook of a base chain that packets meet on their way to IPVS. */
-function hookOf({ family, hook }: NftChain): DraftBase['hook'] | undefined {
+function hookOf({ family, hook, isNat }: NftChain): DraftBase['hook'] | undefined {
   if (hook === undefined || !(family in FAMILIES)) return undefined;
   if (hook.number === NF_INET_PRE_ROUTING) return 'prerouting';
+  // In LOCAL_IN NAT stands at NF_IP_PRI_NAT_SRC, behind IPVS.
+  if (isNat) return undefined;
   return hook.number === NF_INET_LOCAL_IN && hook.priority < IPVS_PRIORITY ? 'input' : undefined;
 }
 

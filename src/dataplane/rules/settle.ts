@@ -60,12 +60,13 @@ export function settle(draft: Draft): KernelRules {
 function inOrder(bases: readonly DraftBase[]): BaseChain[] {
   return [...bases]
     .reverse()
-    .sort((a, b) => a.priority - b.priority)
-    .map(({ chain, ipv4, ipv6, drops, priority }) => ({
+    .sort((a, b) => a.priority - b.priority || a.natPriority - b.natPriority)
+    .map(({ chain, ipv4, ipv6, drops, priority, isNat }) => ({
       chain,
       ipv4,
       ipv6,
       drops,
       tracked: priority > CONNTRACK_PRIORITY,
+      connected: isNat,
     }));
 }

@@ -20,6 +20,7 @@ import {
   type DraftRule,
   type Effects,
   effectsOf,
+  NAT_PRIORITY,
   NO_EFFECTS,
   UnreadableError,
 } from './draft.ts';
@@ -32,7 +33,7 @@ const INPUT = 1;
 const PRIORITIES: Readonly<Record<string, Readonly<Partial<Record<DraftBase['hook'], number>>>>> = {
   raw: { prerouting: -300 },
   mangle: { prerouting: -150, input: -150 },
-  nat: { prerouting: -100 },
+  nat: { prerouting: NAT_PRIORITY },
   filter: { input: 0 },
   security: { input: 50 },
 };
@@ -62,7 +63,7 @@ function basesOf(table: XtTable, first: number): DraftBase[] {
     if (hook === undefined || priority === undefined) return [];
     const ipv4 = table.family === NFPROTO_IPV4;
     const drops = policyOf(chain) === XT_DROP;
-    return [{ chain: first + i, hook, priority, ipv4, ipv6: !ipv4, drops }];
+    return [{ ...orderOf(table.name, priority), chain: first + i, hook, ipv4, ipv6: !ipv4, drops }];
   });
 }
 
@@ -126,8 +127,14 @@ function brokenBases({ family, name }: XtReading, chain: number): DraftBase[] {
   const ipv4 = family === NFPROTO_IPV4;
   return (['prerouting', 'input'] as const).flatMap((hook) => {
     const priority = PRIORITIES[name][hook];
-    return priority === undefined ? [] : [{ chain, ipv4, ipv6: !ipv4, drops: false, hook, priority }];
+    if (priority === undefined) return [];
+    return [{ ...orderOf(name, priority), chain, hook, ipv4, ipv6: !ipv4, drops: false }];
   });
+}
+
+function orderOf(table: string, priority: number): Pick<DraftBase, 'priority' | 'natPriority' | 'isNat'> {
+  const isNat = table === 'nat';
+  return { priority, natPriority: isNat ? priority : 0, isNat };
 }
 
 function brokenChain(reading: XtReading): DraftChain {

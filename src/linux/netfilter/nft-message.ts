@@ -57,6 +57,8 @@ export interface NftChain {
   readonly hook: { readonly number: number; readonly priority: number } | undefined;
   /** The policy of a base chain. */
   readonly drops: boolean;
+  /** Of type nat. */
+  readonly isNat: boolean;
 }
 
 export interface NftRule {
@@ -108,7 +110,7 @@ export function parseTable(message: NetlinkMessage): NftTable {
   return { family, name: text(attributes, 1), isDormant: (be32(attributes, 2, 0) & NFT_TABLE_F_DORMANT) !== 0 };
 }
 
-//  1 table  2 handle  3 name  4 hook: (1 number  2 priority)  5 policy
+//  1 table  2 handle  3 name  4 hook: (1 number  2 priority)  5 policy  7 type
 export function parseChain(message: NetlinkMessage): NftChain {
   const { family, attributes } = open(message);
   const hook = nested(attributes, 4);
@@ -118,6 +120,7 @@ export function parseChain(message: NetlinkMessage): NftChain {
     name: text(attributes, 3),
     hook: attributes.has(4) ? { number: be32(hook, 1, 0), priority: be32(hook, 2, 0) | 0 } : undefined,
     drops: be32(attributes, 5, 1) === 0,
+    isNat: text(attributes, 7) === 'nat',
   };
 }
 

@@ -81,7 +81,7 @@ export class MarkRules {
   /** All of them as rules to walk. */
   compile(): RuleSet {
     if (this.#rules.size === 0) return { chains: [], prerouting: [], input: [] };
-    const base: BaseChain = { chain: 0, ipv4: true, ipv6: true, drops: false, tracked: true };
+    const base: BaseChain = { chain: 0, ipv4: true, ipv6: true, drops: false, tracked: true, connected: false };
     return { chains: [[...this.#rules.values()].map(compileMarkRule)], prerouting: [base], input: [] };
   }
 

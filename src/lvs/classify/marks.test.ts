@@ -32,7 +32,7 @@ function check(tested: ReturnType<typeof field>, ranges: Ranges): Step {
   return { kind: TEST, field: tested, ranges, negated: false };
 }
 
-const BASE: BaseChain = { chain: 0, ipv4: true, ipv6: true, drops: false, tracked: true };
+const BASE: BaseChain = { chain: 0, ipv4: true, ipv6: true, drops: false, tracked: true, connected: false };
 
 /** Rules in PREROUTING and in INPUT. */
 function rules(prerouting: readonly Rule[], input: readonly Rule[] = []): PackedRules {

@@ -29,7 +29,7 @@ import {
   WRITE,
 } from './rules.ts';
 
-const BASE: BaseChain = { chain: 0, ipv4: true, ipv6: false, drops: false, tracked: true };
+const BASE: BaseChain = { chain: 0, ipv4: true, ipv6: false, drops: false, tracked: true, connected: false };
 const PORT = field(FROM_TRANSPORT, 2, 2);
 const DESTINATION = field(FROM_NETWORK, 16, 4);
 

@@ -143,6 +143,8 @@ export interface BaseChain {
   readonly drops: boolean;
   /** It runs after connection tracking. */
   readonly tracked: boolean;
+  /** It sees only packets that have a connection: those of NAT (nf_nat_inet_fn in nf_nat_core.c). */
+  readonly connected: boolean;
 }
 
 /** Most jumps inside one another (NFT_JUMP_STACK_SIZE). */

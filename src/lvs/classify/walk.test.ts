@@ -51,7 +51,7 @@ const FIELDS: PacketFields = { src: '10.0.0.9', dst: '192.0.2.1', sport: 4000, d
 const SYN = tcp({ ...FIELDS, flags: 'S' });
 const SYN6 = tcp({ ...FIELDS, src: '2001:db8::9', dst: '2001:db8::1', flags: 'S' });
 
-const BASE: BaseChain = { chain: 0, ipv4: true, ipv6: true, drops: false, tracked: true };
+const BASE: BaseChain = { chain: 0, ipv4: true, ipv6: true, drops: false, tracked: true, connected: false };
 
 const rule = (steps: readonly Step[], verdict = CONTINUE, target = 0): Rule => ({ steps, verdict, target });
 const is = (tested: Field, value: number, negated = false): Step => ({
@@ -226,6 +226,13 @@ test('an untracked packet stays so; untracking comes too late behind connection 
   const look = [rule([is(field(FROM_CT_STATE, 0, 4), CT_UNTRACKED), setMark(1)])];
   assert.equal(walk([untrack, look], SYN, [early, { ...BASE, chain: 1 }]), 1);
   assert.equal(walk([untrack, look], SYN, [BASE, { ...BASE, chain: 1 }]), 0);
+});
+
+test('a chain of NAT is passed by packets without a connection', () => {
+  const marks = [rule([setMark(1)])];
+  const nat = { ...BASE, chain: 1, connected: true };
+  assert.equal(walk([[], marks], SYN, [BASE, nat]), 1);
+  assert.equal(walk([[rule([{ kind: UNTRACK }])], marks], SYN, [{ ...BASE, tracked: false }, nat]), 0);
 });
 
 test('the mark of the connection is kept from rule to rule, and not written where there is no connection', () => {

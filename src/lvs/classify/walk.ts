@@ -105,6 +105,7 @@ export class RuleWalk {
       const base = bases[i];
       if (!(this.#family === 4 ? base.ipv4 : base.ipv6)) continue;
       if (this.#ctState !== CT_UNTRACKED) this.#ctState = base.tracked ? CT_NEW : CT_INVALID;
+      if (base.connected && this.#ctState !== CT_NEW) continue;
       if (!this.#runBase(base)) return false;
     }
     return true;

@@ -11,6 +11,7 @@ const MASKS = ['0x1', '0xf', '0xff', '0xff00', '0xffffffff'];
 const TABLES: Readonly<Record<string, readonly string[]>> = {
   raw: ['PREROUTING', 'OUTPUT'],
   mangle: ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'],
+  nat: ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'],
   filter: ['INPUT', 'FORWARD', 'OUTPUT'],
 };
 
@@ -23,14 +24,15 @@ interface Context {
 
 /** Input of iptables-restore or ip6tables-restore. */
 export function randomIptables(random: Random, isIpv6: boolean): string {
-  const tables = ['mangle', ...['raw', 'filter'].filter(() => random.chance(0.5))];
+  const tables = ['mangle', ...['raw', 'nat', 'filter'].filter(() => random.chance(0.5))];
   return tables.map((table) => randomTable(random, isIpv6, table)).join('');
 }
 
 function randomTable(random: Random, isIpv6: boolean, table: string): string {
   const own = Array.from({ length: random.below(4) }, (_, i) => `c${i}`);
   const builtin = TABLES[table];
-  const policy = (chain: string): string => (chain === 'INPUT' && random.chance(0.1) ? 'DROP' : 'ACCEPT');
+  const policy = (chain: string): string =>
+    chain === 'INPUT' && table !== 'nat' && random.chance(0.1) ? 'DROP' : 'ACCEPT';
   const lines = [
     `*${table}`,
     ...builtin.map((chain) => `:${chain} ${policy(chain)}`),
@@ -101,7 +103,8 @@ function target({ random, table, chains }: Context): string {
     () => `-j CONNMARK --restore-mark${random.chance(0.5) ? ' --nfmask 0xff --ctmask 0xff' : ''}`,
     () => (chains.length === 0 ? '-j RETURN' : `${random.pick(['-j', '-j', '-g'])} ${random.pick(chains)}`),
     () => (chains.length === 0 ? '' : `-j ${random.pick(chains)}`),
-    () => `-j ${random.pick(['ACCEPT', 'RETURN', 'RETURN', random.chance(0.2) ? 'DROP' : 'ACCEPT'])}`,
+    () =>
+      `-j ${random.pick(['ACCEPT', 'RETURN', 'RETURN', random.chance(0.2) && table !== 'nat' ? 'DROP' : 'ACCEPT'])}`,
     () => (table === 'raw' ? `-j ${random.pick(['NOTRACK', 'CT --notrack'])}` : ''),
   ];
   // In iptables-legacy these belong to mangle.

@@ -6,7 +6,9 @@ import type { Random } from '../random.ts';
 import { OWN_4, OWN_6, PORTS, SENDER_MACS, SOURCES_4, SOURCES_6 } from './packets.ts';
 
 const FAMILIES = ['ip', 'ip6', 'inet'] as const;
-const PRIORITIES = [-400, -300, -250, -150, -140, -100, -10, 0, 10, 50, 90];
+const PRIORITIES = [-400, -300, -250, -150, -140, -110, -10, 0, 10, 50, 90];
+/** Of chains of NAT, which all run at -100. */
+const NAT_PRIORITIES = [-100, -50, 5, 70];
 const MARKS = [1, 2, 3, 7, 16, 255, 256, 0x10007, 0x80000000, 0xffffffff];
 const MASKS = [0x1, 0xf, 0xff, 0xff00, 0xffffffff, 0x80000001];
 
@@ -22,6 +24,7 @@ interface Context {
 /** A rule set for `nft -f`. */
 export function randomNft(random: Random): string {
   const free = [...PRIORITIES];
+  const freeNat = [...NAT_PRIORITIES];
   const tables = Array.from({ length: 1 + random.below(3) }, (_, i) => {
     const family = random.pick(FAMILIES);
     const chains = Array.from({ length: random.below(4) }, (_, c) => `c${c}`);
@@ -29,6 +32,11 @@ export function randomNft(random: Random): string {
       chain(name, '', { random, family, chains: chains.slice(c + 1), early: false }),
     );
     const bases = Array.from({ length: 1 + random.below(2) }, (_, b) => {
+      if (random.chance(0.2) && freeNat.length > 0) {
+        const own = freeNat.splice(random.below(freeNat.length), 1)[0];
+        const natHead = `type nat hook prerouting priority ${own};`;
+        return chain(`b${b}`, natHead, { random, family, chains, early: false });
+      }
       const priority = free.splice(random.below(free.length), 1)[0];
       const hook = priority >= -150 && random.chance(0.4) ? 'input' : 'prerouting';
       const policy = random.chance(0.1) ? 'policy drop;' : '';

@@ -9,7 +9,10 @@ import { eventually } from '../eventually.ts';
 import { type FrameSocket, VethLab, type VethPair } from '../veth-lab.ts';
 import { OWN_4, OWN_6, type TestPacket } from './packets.ts';
 
-/** Packets are counted before all rules and noted behind them. */
+/**
+ * Packets are counted before all rules and noted behind them. The question for the state switches connection tracking on,
+ * without which the kernel passes chains of NAT.
+ */
 const ORACLE = `
 table inet oracle {
   counter arrived { }
@@ -21,6 +24,7 @@ table inet oracle {
   set seen6 { type ipv6_addr . mark; size 65535; flags dynamic; }
   chain note {
     type filter hook input priority 97;
+    ct state new counter
     add @seen4 { ip saddr . meta mark }
     add @seen6 { ip6 saddr . meta mark }
   }
@@ -63,7 +67,7 @@ export class MarkStage {
   clear(): void {
     this.exec('nft', ['-f', '-'], 'flush ruleset');
     for (const version of ['', '6']) {
-      for (const table of ['raw', 'mangle', 'filter']) {
+      for (const table of ['raw', 'mangle', 'nat', 'filter']) {
         const lines = [`*${table}`, ...(CHAINS[table] ?? []).map((chain) => `:${chain} ACCEPT`), 'COMMIT'];
         this.exec(`ip${version}tables-legacy-restore`, [], `${lines.join('\n')}\n`);
       }
@@ -108,6 +112,7 @@ export class MarkStage {
 const CHAINS: Readonly<Record<string, readonly string[]>> = {
   raw: ['PREROUTING', 'OUTPUT'],
   mangle: ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'],
+  nat: ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'],
   filter: ['INPUT', 'FORWARD', 'OUTPUT'],
 };
 
