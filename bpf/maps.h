@@ -16,8 +16,22 @@ struct endpoint {
 	__u8 family; /* 4 or 6 */
 };
 
+/* Key of a longest-prefix match: 32 bits that must be equal, then those of the address. */
+struct prefix {
+	__u32 bits;
+	__be16 port; /* 0: every port */
+	__u8 protocol;
+	__u8 family;
+	__be32 address[4];
+};
+
 struct local {
 	__be32 address[4];
+};
+
+/* What the program is told as a whole. */
+struct settings {
+	__u32 has_prefixes; /* `marked` is not empty */
 };
 
 /* The device that this instance of the program is attached to. */
@@ -29,7 +43,7 @@ struct device {
 /* Indexes of `stats`. */
 enum stat {
 	STAT_PASSED,    /* nothing of ours: to the kernel's stack */
-	STAT_REQUEST,   /* for a virtual service: to the engine */
+	STAT_REQUEST,   /* for a virtual service, or marked perhaps: to the engine */
 	STAT_REPLY,     /* from a real server: to the engine */
 	STAT_FRAGMENT,  /* a fragment: to the kernel's stack */
 	STAT_MALFORMED, /* headers cut short or senseless: to the kernel's stack */
@@ -39,6 +53,13 @@ enum stat {
 /* Shared by the program's instances on all devices. Values are flags, none yet. */
 struct map_definition services SEC("maps") = {
 	BPF_MAP_TYPE_HASH, sizeof(struct endpoint), sizeof(__u32), 65536, BPF_F_NO_PREALLOC,
+};
+/* Destinations that firewall marks may concern and that are no single addresses. */
+struct map_definition marked SEC("maps") = {
+	BPF_MAP_TYPE_LPM_TRIE, sizeof(struct prefix), sizeof(__u32), 16384, BPF_F_NO_PREALLOC,
+};
+struct map_definition settings SEC("maps") = {
+	BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct settings), 1, 0,
 };
 struct map_definition servers SEC("maps") = {
 	BPF_MAP_TYPE_HASH, sizeof(struct endpoint), sizeof(__u32), 262144, BPF_F_NO_PREALLOC,

@@ -18,11 +18,12 @@
 #define IPPROTO_FRAGMENT 44
 #define IPPROTO_AH 51
 #define IPPROTO_DSTOPTS 60
+#define IPPROTO_SCTP 132
 
 /* MF and the 13 bits of the offset; DF is allowed. */
 #define IP_FRAGMENT 0x3fff
 
-/* More headers than this before TCP or UDP are nobody's honest packet. */
+/* More headers than this before the transport header are nobody's honest packet. */
 #define MAX_EXTENSION_HEADERS 6
 
 struct ethhdr {
@@ -59,7 +60,7 @@ struct ipv6_extension {
 	__u8 length;
 };
 
-/* TCP and UDP begin alike. */
+/* TCP, UDP and SCTP begin alike. */
 struct ports {
 	__be16 source;
 	__be16 dest;
@@ -75,7 +76,7 @@ enum parsed {
 static __always_inline enum parsed parse_ports(const struct ports *ports, const void *end, __u8 protocol,
 					       struct endpoint *source, struct endpoint *dest)
 {
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP && protocol != IPPROTO_SCTP)
 		return OTHER;
 	if ((const void *)(ports + 1) > end)
 		return MALFORMED;

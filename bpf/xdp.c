@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Who gets a frame: Ballast's engine or the kernel's own stack. Attached to each
- * device of the director. TCP and UDP for a virtual service, and what a real
- * server answers to somebody else than the director itself, go to the AF_XDP
- * socket of the queue that they arrived on; everything else passes. Holds no
- * policy and changes no byte. Without a socket in that slot the frame passes too.
+ * device of the director. TCP, UDP and SCTP for a virtual service, or for where
+ * firewall marks may make a service of it, and what a real server answers to
+ * somebody else than the director itself, go to the AF_XDP socket of the queue
+ * that they arrived on; everything else passes. Holds no policy and changes no
+ * byte. Without a socket in that slot the frame passes too.
  */
 #include "kernel.h"
 #include "maps.h"
@@ -31,6 +32,26 @@ static __always_inline int is_listed(const void *map, struct endpoint *endpoint)
 		return 1;
 	endpoint->port = 0;
 	return bpf_map_lookup_elem(map, endpoint) != 0;
+}
+
+/* Whether firewall rules may mark what goes there; few directors have such prefixes. */
+static __always_inline int is_marked(const struct endpoint *dest)
+{
+	__u32 zero = 0;
+	const struct settings *now = bpf_map_lookup_elem(&settings, &zero);
+	struct prefix key;
+
+	if (!now || !now->has_prefixes)
+		return 0;
+	key.bits = 8 * (sizeof(key) - sizeof(key.bits));
+	key.port = dest->port;
+	key.protocol = dest->protocol;
+	key.family = dest->family;
+	__builtin_memcpy(key.address, dest->address, sizeof(key.address));
+	if (bpf_map_lookup_elem(&marked, &key))
+		return 1;
+	key.port = 0;
+	return bpf_map_lookup_elem(&marked, &key) != 0;
 }
 
 static __always_inline int pass(__u32 stat)
@@ -69,7 +90,7 @@ int ballast(struct xdp_md *ctx)
 	if (unlikely(parsed != PARSED))
 		return pass(parsed == FRAGMENT ? STAT_FRAGMENT : parsed == MALFORMED ? STAT_MALFORMED : STAT_PASSED);
 
-	if (is_listed(&services, &dest))
+	if (is_marked(&dest) || is_listed(&services, &dest))
 		return to_engine(ctx, STAT_REQUEST);
 	if (is_listed(&servers, &source) && !bpf_map_lookup_elem(&locals, dest.address))
 		return to_engine(ctx, STAT_REPLY);

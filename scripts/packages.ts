@@ -13,6 +13,7 @@ const PACKAGES = {
   gcc: ['gcc', 'libc6-dev'],
   haproxy: ['haproxy'],
   ip: ['iproute2'],
+  iptables: ['iptables'],
   'iptables-legacy': ['iptables'],
   ipvsadm: ['ipvsadm'],
   'linux.uml': ['user-mode-linux'],
@@ -20,6 +21,11 @@ const PACKAGES = {
   nft: ['nftables'],
   nginx: ['nginx-light'],
   'nginx-stream': ['libnginx-mod-stream'],
+  'redis-cli': ['redis-tools'],
+  'redis-server': ['redis-server'],
+  ssh: ['openssh-client'],
+  'ssh-keygen': ['openssh-client'],
+  sshd: ['openssh-server'],
   wrk: ['wrk'],
 } as const satisfies Record<string, readonly string[]>;
 
@@ -29,7 +35,22 @@ export type Program = keyof typeof PACKAGES;
 export const ORACLE_PROGRAMS: readonly Program[] = ['iptables-legacy', 'ipvsadm', 'linux.uml', 'modprobe'];
 
 /** What `npm test` uses. A test that requires a program outside this list is refused. */
-export const TEST_PROGRAMS: readonly Program[] = ['clang', 'curl', 'ethtool', 'gcc', 'ip', 'wrk', ...ORACLE_PROGRAMS];
+export const TEST_PROGRAMS: readonly Program[] = [
+  'clang',
+  'curl',
+  'ethtool',
+  'gcc',
+  'ip',
+  'iptables',
+  'nft',
+  'redis-cli',
+  'redis-server',
+  'ssh',
+  'ssh-keygen',
+  'sshd',
+  'wrk',
+  ...ORACLE_PROGRAMS,
+];
 
 /** What `npm run bench -- http` uses. */
 export const BENCH_PROGRAMS: readonly Program[] = ['haproxy', 'nft', 'nginx', 'nginx-stream', 'wrk'];

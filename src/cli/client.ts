@@ -4,8 +4,8 @@
 
 import { Agent, type IncomingMessage, request } from 'node:http';
 import type { DaemonStatus, ErrorAnswer } from '../daemon/protocol.ts';
-import type { Change, ConnectionPage, DataPlane, DataPlaneSnapshot } from '../dataplane/dataplane.ts';
-import { LvsError, type LvsErrorCode } from '../lvs/model.ts';
+import type { Change, ConnectionPage, DataPlane, DataPlaneSnapshot, MarksSnapshot } from '../dataplane/dataplane.ts';
+import { LvsError, type LvsErrorCode, type MarkRule, type MarkRuleSnapshot } from '../lvs/model.ts';
 
 /** A daemon that says nothing for so long is taken for stuck. */
 const SILENCE_MS = 30_000;
@@ -65,6 +65,16 @@ export class ApiDataPlane implements DataPlane {
 
   async connections(cursor: number): Promise<ConnectionPage> {
     return (await this.#call('GET', `/v1/connections?cursor=${cursor}`)) as ConnectionPage;
+  }
+
+  /** What gives packets their firewall marks. */
+  async marks(): Promise<MarksSnapshot> {
+    return (await this.#call('GET', '/v1/marks')) as MarksSnapshot;
+  }
+
+  /** Adds a rule that marks packets, and returns it with its number. */
+  async addMark(rule: MarkRule): Promise<MarkRuleSnapshot> {
+    return (await this.#call('POST', '/v1/marks', rule)) as MarkRuleSnapshot;
   }
 
   /** What `ballast status` shows. */

@@ -17,6 +17,7 @@ A Linux Virtual Server: spreads connections to one address over many servers.
   tune SERVICE        show or change what a service does better than IPVS
   sysctl [NAME[=VALUE]]
                       show or change settings, as of net.ipv4.vs
+  mark add|del|list   rules that give packets firewall marks, without iptables
   lab NAME            try it: a client, a director and servers on this machine
   help [COMMAND]      show this text, or a command's own
   version             show the version
@@ -71,6 +72,10 @@ async function dispatch(args: readonly string[]): Promise<number> {
     case 'sysctl': {
       const { runSysctl } = await import('./sysctl.ts');
       return await runSysctl(rest);
+    }
+    case 'mark': {
+      const { runMark } = await import('./mark.ts');
+      return await runMark(rest);
     }
     case 'lab': {
       const { runLab } = await import('../lab/lab.ts');

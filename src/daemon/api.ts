@@ -5,6 +5,7 @@
 import { type Context, Hono } from 'hono';
 import type { Change, DataPlane } from '../dataplane/dataplane.ts';
 import type { LogFields, Logger } from '../dataplane/logger.ts';
+import { formatMarkRule } from '../lvs/classify/mark-rules.ts';
 import {
   LvsError,
   type ServerKey,
@@ -15,6 +16,7 @@ import {
 } from '../lvs/model.ts';
 import { formatServerKey, formatServiceKey, parseServerKey, parseServiceKey } from '../lvs/service-key.ts';
 import { refuseSysctl } from '../lvs/sysctl.ts';
+import { addMarkRoutes } from './mark-routes.ts';
 import type { DaemonStatus, DrainingServer, ErrorAnswer } from './protocol.ts';
 import { RequestError, readBody, refusal, validate } from './request.ts';
 import {
@@ -175,6 +177,8 @@ export function createApi(options: ApiOptions, deps: { dataplane: DataPlane; log
     return c.json(findServer(await findService(service), server));
   });
 
+  addMarkRoutes(app, dataplane, apply);
+
   app.notFound((c) => refusal(c, new RequestError('NOT_FOUND', 'no such resource, or not with this method'))!);
   app.onError((error, c) => {
     const answer = refusal(c, error);
@@ -236,5 +240,6 @@ function describeChange(change: Change): LogFields {
     ...(change.type === 'drain-server' && { deadlineSeconds: change.deadlineSeconds ?? 'none' }),
     ...('service' in change && change.service && { service: formatServiceKey(change.service) }),
     ...('server' in change && { server: formatServerKey(change.server) }),
+    ...('rule' in change && { rule: typeof change.rule === 'number' ? `${change.rule}` : formatMarkRule(change.rule) }),
   };
 }

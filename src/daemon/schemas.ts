@@ -19,6 +19,7 @@ import type {
 } from '../lvs/model.ts';
 import { parseServiceKey } from '../lvs/service-key.ts';
 import { type Address, parseAddress } from '../packet/address.ts';
+import { markNumber, markRule } from './mark-schemas.ts';
 
 const MAX_INT = 0x7fffffff;
 const NAME_MAX = 64;
@@ -169,6 +170,8 @@ export const changeBody: z.ZodType<Change> = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('edit-service'), service, options: serviceOptions }),
   z.strictObject({ type: z.literal('delete-service'), service }),
   z.strictObject({ type: z.literal('flush') }),
+  z.strictObject({ type: z.literal('add-mark'), rule: markRule }),
+  z.strictObject({ type: z.literal('delete-mark'), rule: z.union([markRule, markNumber]) }),
   z.strictObject({ type: z.literal('add-server'), service, server, options: serverOptions }),
   z.strictObject({ type: z.literal('edit-server'), service, server, options: serverOptions }),
   z.strictObject({ type: z.literal('delete-server'), service, server }),

@@ -4,6 +4,9 @@
 import type {
   ConnectionSnapshot,
   Counters,
+  KernelMarks,
+  MarkRule,
+  MarkRuleSnapshot,
   Rates,
   ServerKey,
   ServerOptions,
@@ -49,7 +52,11 @@ export type Change =
       readonly service: ServiceKey;
       readonly server: ServerKey;
       readonly deadlineSeconds?: number;
-    };
+    }
+  /** A rule of the user's own that marks packets; it comes behind those that are there. */
+  | { readonly type: 'add-mark'; readonly rule: MarkRule }
+  /** By the rule itself or its number. */
+  | { readonly type: 'delete-mark'; readonly rule: MarkRule | number };
 
 /** Device as the data plane uses it. */
 export interface LinkSnapshot {
@@ -75,6 +82,15 @@ export interface DataPlaneSnapshot {
   /** Packets by verdict, drops by reason: name → count. */
   readonly verdicts: Readonly<Record<string, number>>;
   readonly links: readonly LinkSnapshot[];
+  readonly marks: MarksSnapshot;
+}
+
+/** What gives packets their firewall marks, in the order in which it is asked. */
+export interface MarksSnapshot {
+  /** Left out by a data plane that does not see packets before the kernel's own rules do. */
+  readonly kernel?: KernelMarks;
+  /** The user's own rules. */
+  readonly rules: readonly MarkRuleSnapshot[];
 }
 
 /** A page of the connection table; pass `next` back for the following page, -1 ends. */

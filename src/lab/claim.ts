@@ -3,7 +3,18 @@
 // The kernel ends the lock with its process, so whoever comes next finds a living owner (and says so) or may take the
 // lock and remove what a dead one left. Called by lab.ts, tests and benches.
 
-import { constants, ftruncateSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  appendFileSync,
+  constants,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { SysError } from '../linux/errno.ts';
 import { type Fd, openFd } from '../linux/fd.ts';
@@ -13,6 +24,8 @@ import { LabError } from './lab-error.ts';
 import { endProcessesIn, killProcessesIn } from './processes.ts';
 
 const LAB_FOLDER = '/run/ballast/lab';
+/** In a claim's folder: the paths of folders outside of it that the lab has made. */
+const MADE_FILE = 'made';
 
 export interface Claim {
   readonly prefix: string;
@@ -105,15 +118,31 @@ async function removeRemains(prefix: string, owner: string): Promise<string | un
   const namespaces = labNamespaces(prefix);
   await endProcessesIn(namespaces);
   for (const name of namespaces) removeNamespace(name);
-  rmSync(join(LAB_FOLDER, prefix), { recursive: true, force: true });
+  removeFolder(prefix);
   if (namespaces.length === 0 && owner === '') return undefined;
   return `${namespaces.length} namespaces${owner === '' ? '' : ` of process ${owner}`}`;
 }
 
 function removeFiles(prefix: string): void {
-  rmSync(join(LAB_FOLDER, prefix), { recursive: true, force: true });
+  removeFolder(prefix);
   rmSync(ownerFile(prefix), { force: true });
   for (const folder of [LAB_FOLDER, dirname(LAB_FOLDER)]) removeEmpty(folder);
+}
+
+/** Makes a folder outside of the claim's own that goes with the lab, unless it is there already. */
+export function makeFolder(claim: Claim, path: string): void {
+  if (existsSync(path)) return;
+  appendFileSync(join(claim.folder, MADE_FILE), `${path}\n`);
+  mkdirSync(path, { mode: 0o755 });
+}
+
+/** Removes the folders of {@link makeFolder} and the claim's own. */
+function removeFolder(prefix: string): void {
+  const folder = join(LAB_FOLDER, prefix);
+  const list = join(folder, MADE_FILE);
+  const made = existsSync(list) ? readFileSync(list, 'utf8').split('\n') : [];
+  for (const path of made) if (path !== '') removeEmpty(path);
+  rmSync(folder, { recursive: true, force: true });
 }
 
 /** Namespaces that stand now for `prefix`. */

@@ -8,6 +8,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DaemonStatus } from '../daemon/protocol.ts';
+import type { MarksSnapshot } from '../dataplane/dataplane.ts';
 import { spawnInNamespace } from '../linux/process-namespace.ts';
 import type { Claim } from './claim.ts';
 import { LabError } from './lab-error.ts';
@@ -93,11 +94,20 @@ export class LabDirector {
     return (await getJson(this.socket, '/v1/status')) as DaemonStatus;
   }
 
+  /** What gives packets their firewall marks. */
+  async marks(): Promise<MarksSnapshot> {
+    return (await getJson(this.socket, '/v1/marks')) as MarksSnapshot;
+  }
+
   /** Runs `ballast ipvsadm ARGS` against this director. */
   ipvsadm(args: readonly string[], input = ''): Promise<CommandResult> {
+    return this.ballast(['ipvsadm', ...args], input);
+  }
+
+  /** Runs `ballast ARGS` against this director. */
+  ballast(args: readonly string[], input = ''): Promise<CommandResult> {
     const env = { ...process.env, BALLAST_SOCKET: this.socket };
-    const child = spawn(process.execPath, [BALLAST, 'ipvsadm', ...args], { env, detached: true });
-    return outcome(child, input);
+    return outcome(spawn(process.execPath, [BALLAST, ...args], { env, detached: true }), input);
   }
 
   /** As {@link ipvsadm}, for commands that must succeed: their output, or a LabError with what they said. */

@@ -12,10 +12,14 @@ import type { NatPlan } from './plan.ts';
 import { endChild } from './processes.ts';
 import type { Tally } from './tally.ts';
 
-/** Starts an HTTP and UDP server on each real server of the plan and waits until all listen. Logs go to `folder`. */
-export async function startServers(plan: NatPlan, folder: string): Promise<ChildProcess[]> {
+/** Starts an HTTP and UDP server for each port on each real server and waits until all listen. Logs go to `folder`. */
+export async function startServers(
+  plan: NatPlan,
+  folder: string,
+  ports: readonly number[] = [plan.serverPort],
+): Promise<ChildProcess[]> {
   const children = plan.servers.map((server) => {
-    const args = [join(import.meta.dirname, 'server-process.js'), server.name, String(plan.serverPort)];
+    const args = [join(import.meta.dirname, 'server-process.js'), server.name, ...ports.map(String)];
     const log = openSync(join(folder, `${server.name}.log`), 'w');
     try {
       return spawnInNamespace(server.namespace, process.execPath, args, {

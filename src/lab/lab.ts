@@ -7,10 +7,11 @@ import { SysError, UnsupportedError } from '../linux/errno.ts';
 import { abortable } from './abortable.ts';
 import { removeLab, removeLabAtExit } from './claim.ts';
 import { LabError } from './lab-error.ts';
-import { type LabReport, type Narrator, type PhaseReport, tellNat } from './nat.ts';
+import type { Narrator } from './nat.ts';
 import { LAB_HELP, type LabOptions, LabUsageError, parseLabOptions } from './options.ts';
-import { DEFAULT_PREFIX, drawPlan } from './plan.ts';
+import { DEFAULT_PREFIX } from './plan.ts';
 import { NatLab } from './session.ts';
+import { STORIES, type Story, type Told } from './stories.ts';
 import { TablePainter } from './table.ts';
 
 const SIGNALS: Readonly<Partial<Record<NodeJS.Signals, number>>> = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
@@ -35,7 +36,7 @@ export async function runLab(args: readonly string[]): Promise<number> {
     );
     return 1;
   }
-  return withSignals((signal) => (options.down ? down() : runNat(options, signal)));
+  return withSignals((signal) => (options.down ? down() : runStory(STORIES[options.name], options, signal)));
 }
 
 /** Runs `body` with a signal that SIGINT, SIGTERM and SIGHUP abort; errors for the user become a line and a status. */
@@ -68,11 +69,12 @@ async function down(): Promise<number> {
   return 0;
 }
 
-async function runNat(options: LabOptions, signal: AbortSignal): Promise<number> {
+async function runStory(story: Story, options: LabOptions, signal: AbortSignal): Promise<number> {
   const narrator: Narrator = options.json
     ? { say: () => {}, painter: undefined }
     : { say: (text) => process.stdout.write(`${text}\n`), painter: new TablePainter(process.stdout) };
-  const opening = NatLab.open({ servers: options.servers });
+  story.check();
+  const opening = NatLab.open({ servers: options.servers, ...(story.ports && { serverPorts: story.ports }) });
   let lab: NatLab;
   try {
     lab = await abortable(opening, signal);
@@ -90,30 +92,28 @@ async function runNat(options: LabOptions, signal: AbortSignal): Promise<number>
   let keep = false;
   try {
     if (lab.claim.removed !== undefined) narrator.say(`removed what an earlier lab left: ${lab.claim.removed}\n`);
-    narrator.say(drawPlan(lab.plan));
-    const report = await tellNat(lab, options, narrator, signal);
+    narrator.say(story.draw(lab.plan));
+    const told = await story.tell(lab, options, narrator, signal);
     keep = options.keep;
-    conclude(report, lab, options, narrator);
-    return report.problem === null ? 0 : 1;
+    conclude(told, lab, options, narrator);
+    return told.report.problem === null ? 0 : 1;
   } finally {
     if (!keep) await lab.close();
     process.off('exit', onExit);
   }
 }
 
-function conclude(report: LabReport, lab: NatLab, options: LabOptions, narrator: Narrator): void {
+function conclude({ report, verdict, details }: Told, lab: NatLab, options: LabOptions, narrator: Narrator): void {
   if (options.json) {
     process.stdout.write(`${JSON.stringify(report)}\n`);
     return;
   }
-  const shares = report.phases.map(sharesOf).join(', then ');
-  const verdict = report.problem ?? `all ${report.requests} requests answered, shares as the weights ask (${shares})`;
-  narrator.say(`\n${report.problem === null ? 'ok' : 'FAILED'}: ${verdict}`);
-  for (const [reason, count] of Object.entries(report.errors)) narrator.say(`  ${count} × ${reason}`);
-  if (options.keep) narrator.say(keptText(lab));
+  narrator.say(`\n${report.problem === null ? `ok: ${verdict}` : `FAILED: ${report.problem}`}`);
+  for (const detail of details) narrator.say(`  ${detail}`);
+  if (options.keep) narrator.say(keptText(lab, options));
 }
 
-function keptText(lab: NatLab): string {
+function keptText(lab: NatLab, { name }: LabOptions): string {
   const { plan, director } = lab;
   const enter = (namespace: string): string => `nsenter --net=/run/netns/${namespace}`;
   return [
@@ -121,7 +121,7 @@ function keptText(lab: NatLab): string {
     `  ${enter(plan.client.namespace)} curl http://${plan.virtual.v4}/`,
     `  ${enter(plan.director.namespace)} bash`,
     `  BALLAST_SOCKET=${director.socket} ${program()} ipvsadm -Ln`,
-    `Remove it with: ${program()} lab nat --down`,
+    `Remove it with: ${program()} lab ${name} --down`,
   ].join('\n');
 }
 
@@ -129,10 +129,4 @@ function keptText(lab: NatLab): string {
 function program(): string {
   const path = process.argv[1];
   return basename(path) === 'ballast' ? 'ballast' : `node ${relative('', path)}`;
-}
-
-function sharesOf(phase: PhaseReport): string {
-  return Object.keys(phase.weights)
-    .map((name) => phase.perServer[name] ?? 0)
-    .join(':');
 }

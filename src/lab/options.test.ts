@@ -5,13 +5,14 @@ import { test } from 'node:test';
 import { LabUsageError, parseLabOptions } from './options.ts';
 
 test('without options a lab has two servers', () => {
-  const expected = { servers: 2, seconds: 12, rate: 200, json: false, keep: false, down: false };
+  const expected = { name: 'nat', servers: 2, seconds: 12, rate: 200, json: false, keep: false, down: false };
   assert.deepEqual(parseLabOptions(['nat']), expected);
+  for (const name of ['fwmark', 'persistence']) assert.deepEqual(parseLabOptions([name]), { ...expected, name });
 });
 
 test('options are taken in any place', () => {
   const options = parseLabOptions(['--servers', '5', 'nat', '--seconds=3', '--rate', '10', '--json', '--keep']);
-  assert.deepEqual(options, { servers: 5, seconds: 3, rate: 10, json: true, keep: true, down: false });
+  assert.deepEqual(options, { name: 'nat', servers: 5, seconds: 3, rate: 10, json: true, keep: true, down: false });
   assert.equal(parseLabOptions(['--help']), 'help');
   assert.equal(parseLabOptions(['nat', '-h']), 'help');
 });
@@ -28,6 +29,8 @@ test('what makes no sense is refused by name', () => {
     [['nat', '--seconds', ''], /''/],
     [['nat', '--unknown'], /unknown/],
     [['nat', '--keep', '--down'], /exclude/],
+    [['fwmark', '--rate', '5'], /--rate is for the lab nat/],
+    [['persistence', '--seconds', '5'], /--seconds is for the lab nat/],
   ];
   for (const [args, message] of cases) {
     assert.throws(

@@ -4,20 +4,30 @@
 import { parseArgs } from 'node:util';
 import { MAX_SERVERS } from './plan.ts';
 
-export const LAB_HELP = `usage: ballast lab nat [--servers N] [--seconds S] [--rate R] [--json] [--keep]
-       ballast lab nat --down
+export const LAB_HELP = `usage: ballast lab NAME [--servers N] [--json] [--keep]
+       ballast lab nat [--seconds S] [--rate R] …
+       ballast lab NAME --down
 
 A client, a director and real servers in network namespaces of this machine. Needs root.
 
+  nat           weighted round robin over servers behind NAT, under load
+  fwmark        ports 80 and 8080 as one service, by a firewall mark of iptables
+  persistence   a client stays on its server: by address, by port, by firewall mark
+
   --servers N   real servers, 2 to ${MAX_SERVERS} (2)
-  --seconds S   how long the client makes requests, 1 to 86400 (12)
-  --rate R      requests a second, each on a new connection, 1 to 2000 (200)
+  --seconds S   nat: how long the client makes requests, 1 to 86400 (12)
+  --rate R      nat: requests a second, each on a new connection, 1 to 2000 (200)
   --json        print nothing but one JSON object at the end
   --keep        leave the lab running at the end; the next run, or --down, removes it
   --down        remove a lab that was kept
 `;
 
+const LAB_NAMES = ['nat', 'fwmark', 'persistence'] as const;
+
+export type LabName = (typeof LAB_NAMES)[number];
+
 export interface LabOptions {
+  readonly name: LabName;
   readonly servers: number;
   readonly seconds: number;
   readonly rate: number;
@@ -36,11 +46,15 @@ export function parseLabOptions(args: readonly string[]): LabOptions | 'help' {
   const { values, positionals } = parse(args);
   if (values.help) return 'help';
   const [name, ...rest] = positionals;
-  if (name === undefined) throw new LabUsageError('which lab? there is: nat');
-  if (name !== 'nat') throw new LabUsageError(`there is no lab '${name}'; there is: nat`);
+  const names = LAB_NAMES.join(', ');
+  if (name === undefined) throw new LabUsageError(`which lab? there is: ${names}`);
+  if (!isLabName(name)) throw new LabUsageError(`there is no lab '${name}'; there is: ${names}`);
   if (rest.length > 0) throw new LabUsageError(`unexpected argument '${rest[0]}'`);
+  const load = (['seconds', 'rate'] as const).find((option) => values[option] !== undefined);
+  if (load !== undefined && name !== 'nat') throw new LabUsageError(`--${load} is for the lab nat`);
   if (values.keep && values.down) throw new LabUsageError('--keep and --down exclude each other');
   return {
+    name,
     servers: integer('--servers', values.servers, 2, 2, MAX_SERVERS),
     seconds: integer('--seconds', values.seconds, 12, 1, 86_400),
     rate: integer('--rate', values.rate, 200, 1, 2_000),
@@ -48,6 +62,10 @@ export function parseLabOptions(args: readonly string[]): LabOptions | 'help' {
     keep: values.keep === true,
     down: values.down === true,
   };
+}
+
+function isLabName(name: string): name is LabName {
+  return LAB_NAMES.some((known) => known === name);
 }
 
 function parse(args: readonly string[]) {

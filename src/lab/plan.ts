@@ -83,18 +83,22 @@ export function socketAddress(address: Address, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** The network as a drawing. */
-export function drawPlan(plan: NatPlan): string {
+/** The network as a drawing; `virtualPorts` and `serverPorts` as people write them. */
+export function drawPlan(
+  plan: NatPlan,
+  virtualPorts: string = String(plan.virtual.port),
+  serverPorts: string = String(plan.serverPort),
+): string {
   const { client, director, servers, virtual } = plan;
   const shown = servers.length > 4 ? [...servers.slice(0, 3), servers[servers.length - 1]] : servers;
   const serverLine = (server: HostPlan): string => {
     const gap = shown.length < servers.length && server === shown[3] ? '      ⋮\n' : '';
-    return `${gap}      ├── ${server.name.padEnd(5)} ${socketAddress(server.v4.address, plan.serverPort)}`;
+    return `${gap}      ├── ${server.name.padEnd(5)} ${server.v4.address}:${serverPorts}`;
   };
   return [
     `   client     ${client.v4.address}`,
     '      │',
-    `   director   VIP ${socketAddress(virtual.v4, virtual.port)}, NAT, gateway ${director.serverSide.v4.address} of the servers`,
+    `   director   VIP ${virtual.v4}:${virtualPorts}, NAT, gateway ${director.serverSide.v4.address} of the servers`,
     '      │',
     ...shown.map(serverLine),
   ].join('\n');

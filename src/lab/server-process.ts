@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A real server of a lab, run as `node server-process.js NAME PORT` inside its namespace: HTTP that says who it is
-// (`/`) or streams N bytes (`/bytes/N`), and UDP that echoes with its name in front. Prints `ready PORT` when it listens.
+// A real server of a lab, run as `node server-process.js NAME PORT …` inside its namespace: HTTP that says who it is
+// (`/`) or streams N bytes (`/bytes/N`), and UDP that echoes with its name in front, on each of the ports. Prints
+// `ready PORT …` when it listens on all of them.
 // Knows nothing of directors; ends on SIGTERM.
 
 import { createSocket } from 'node:dgram';
@@ -11,22 +12,27 @@ import { payload } from './payload.ts';
 
 const MOST_BYTES = 2 ** 32;
 
-const [name, portText] = process.argv.slice(2);
-const port = Number(portText);
+const [name, ...ports] = process.argv.slice(2);
 
-const http = createServer((request, response) => answer(request, response));
-const udp = createSocket({ type: 'udp6' }, (message, from) => {
-  udp.send([Buffer.from(`${name} `), message], from.port, from.address);
-});
-
-/** Connections that a benchmark leaves idle stay; the client decides. */
-http.keepAliveTimeout = 0;
-
-http.listen(port, '::', 4096, () => {
-  const bound = (http.address() as AddressInfo).port;
-  udp.bind(bound, '::', () => process.stdout.write(`ready ${bound}\n`));
-});
+const bound = await Promise.all(ports.map((port) => listen(Number(port))));
+process.stdout.write(`ready ${bound.join(' ')}\n`);
 process.on('SIGTERM', () => process.exit(0));
+
+/** Resolves with the port once both protocols listen on it. */
+function listen(port: number): Promise<number> {
+  const http = createServer((request, response) => answer(request, response));
+  const udp = createSocket({ type: 'udp6' }, (message, from) => {
+    udp.send([Buffer.from(`${name} `), message], from.port, from.address);
+  });
+  /** Connections that a benchmark leaves idle stay; the client decides. */
+  http.keepAliveTimeout = 0;
+  return new Promise((done) => {
+    http.listen(port, '::', 4096, () => {
+      const number = (http.address() as AddressInfo).port;
+      udp.bind(number, '::', () => done(number));
+    });
+  });
+}
 
 function answer(request: IncomingMessage, response: ServerResponse): void {
   const bytes = /^\/bytes\/(\d{1,10})$/.exec(request.url ?? '')?.[1];

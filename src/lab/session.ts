@@ -14,6 +14,8 @@ export interface NatLabOptions {
   readonly prefix?: string;
   /** Whether the lab's own HTTP servers run; benches bring others. */
   readonly withServers?: boolean;
+  /** Ports that they listen on; the plan's own unless given. */
+  readonly serverPorts?: readonly number[];
   /** Whether the daemon runs. */
   readonly withDirector?: boolean;
   /** More arguments of `ballast run`. */
@@ -36,7 +38,7 @@ export class NatLab {
     const lab = new NatLab(plan, await claimLab(plan.prefix));
     try {
       buildNat(plan);
-      if (options.withServers !== false) await startServers(plan, lab.claim.folder);
+      if (options.withServers !== false) await startServers(plan, lab.claim.folder, options.serverPorts);
       if (options.withDirector !== false) await lab.startDirector(options.directorArgs);
       return lab;
     } catch (error) {

@@ -76,14 +76,19 @@ export function parseMessages(bytes: Uint8Array): NetlinkMessage[] {
 
 /** Attributes from `offset` of `view` to its end. */
 export function parseAttributes(view: DataView, offset = 0): Attributes {
-  const attributes = new Map<number, DataView>();
+  return new Map(attributeList(view, offset));
+}
+
+/** {@link parseAttributes} with every one of a type that occurs more than once, in turn. */
+export function attributeList(view: DataView, offset = 0): [number, DataView][] {
+  const attributes: [number, DataView][] = [];
   for (let at = offset; view.byteLength - at >= NLA_HDRLEN; ) {
     const length = view.getUint16(at, NATIVE_LE);
     if (length < NLA_HDRLEN || length > view.byteLength - at) {
       throw new NetlinkFormatError(`attribute of length ${length}, but ${view.byteLength - at} bytes are left`);
     }
     const type = view.getUint16(at + 2, NATIVE_LE) & NLA_TYPE_MASK;
-    attributes.set(type, part(view, at + NLA_HDRLEN, length - NLA_HDRLEN));
+    attributes.push([type, part(view, at + NLA_HDRLEN, length - NLA_HDRLEN)]);
     at += align(length);
   }
   return attributes;

@@ -31,6 +31,7 @@ const { EAGAIN, EINTR, EPERM, EACCES } = constants.errno;
 const $socket = libc.func('int socket(int family, int type, int protocol)');
 const $bind = libc.func('int bind(int fd, const void *address, unsigned int length)');
 const $setsockopt = libc.func('int setsockopt(int fd, int level, int option, const void *value, unsigned int length)');
+const $getsockopt = libc.func('int getsockopt(int fd, int level, int option, void *value, unsigned int *length)');
 const $send = libc.func('intptr_t send(int fd, const void *buffer, size_t length, int flags)');
 const $recv = libc.func('intptr_t recv(int fd, void *buffer, size_t length, int flags)');
 
@@ -46,6 +47,18 @@ export function bindSocket(fd: number, address: Uint8Array, context: string): vo
 
 export function setSocketOption(fd: number, level: number, option: number, value: number, context: string): void {
   check($setsockopt(fd, level, option, Int32Array.of(value), 4), 'setsockopt', context, remedy);
+}
+
+/** Asks for an option whose value is bytes: `value` is the question, and holds the answer, which is returned. */
+export function getSocketOption(
+  fd: number,
+  level: number,
+  option: number,
+  value: Uint8Array<ArrayBuffer>,
+  context: string,
+): Uint8Array<ArrayBuffer> {
+  check($getsockopt(fd, level, option, value, Uint32Array.of(value.byteLength)), 'getsockopt', context, remedy);
+  return value;
 }
 
 /** Room for what arrives while nobody reads. Past the system's limit only with CAP_NET_ADMIN, else up to it. */

@@ -13,6 +13,7 @@ import type { Connections } from './connection/connections.ts';
 import { IP_VS_CONN_F_ONE_PACKET, KIND_TEMPLATE } from './connection/layout.ts';
 import { hasChunk, opensSctp } from './connection/sctp-state.ts';
 import type { Defence } from './defence/defence.ts';
+import type { HostAddresses } from './host-addresses.ts';
 import { EngineTemplates } from './persistence/engine-templates.ts';
 import { SchedulingRequest } from './schedule/scheduler.ts';
 import type { Server } from './service/server.ts';
@@ -32,8 +33,7 @@ export interface AdmissionParts {
   readonly connections: Connections;
   readonly sysctls: Sysctls;
   readonly defence: Defence;
-  /** Whether an address, four words, is the director's own. */
-  readonly isLocal: (family: number, words: Int32Array) => boolean;
+  readonly host: HostAddresses | undefined;
 }
 
 export class Admission {
@@ -44,18 +44,18 @@ export class Admission {
   readonly #connections: Connections;
   readonly #sysctls: Sysctls;
   readonly #defence: Defence;
-  readonly #isLocal: AdmissionParts['isLocal'];
+  readonly #host: HostAddresses | undefined;
   readonly #request = new SchedulingRequest();
   /** Masked client and virtual address or mark of a template's key. */
   readonly #client = new Int32Array(4);
   readonly #virtual = new Int32Array(4);
 
-  constructor({ services, connections, sysctls, defence, isLocal }: AdmissionParts) {
+  constructor({ services, connections, sysctls, defence, host }: AdmissionParts) {
     this.#services = services;
     this.#connections = connections;
     this.#sysctls = sysctls;
     this.#defence = defence;
-    this.#isLocal = isLocal;
+    this.#host = host;
     this.engines = new EngineTemplates(connections);
   }
 
@@ -69,7 +69,7 @@ export class Admission {
     if (!this.#mayOpen(view, headers)) {
       // What is for this machine and has no chunk to tell by is not left to the kernel's own SCTP.
       const isMute = headers.protocol === IPPROTO_SCTP && !hasChunk(headers.transport, headers.end);
-      return isMute && this.#isLocal(headers.family, request.destination) ? -DROP_TRUNCATED : -PASS;
+      return isMute && this.#host?.isLocal(headers.family, request.destination) === true ? -DROP_TRUNCATED : -PASS;
     }
     const ports = view.getInt32(headers.transport);
     request.sourcePort = ports >>> 16;
@@ -77,7 +77,7 @@ export class Admission {
     const service = this.#find(view, headers, device, ports & 0xffff);
     if (service === undefined || !isHost(headers.family, request.source)) return -PASS;
     // The machine's own address comes from outside: the kernel drops those as martians, in IPv4.
-    if (headers.family === 4 && this.#isLocal(4, request.source)) return -PASS;
+    if (headers.family === 4 && this.#host?.isLocal(4, request.source) === true) return -PASS;
     if (this.#defence.dropsPacket()) return -DROP_DEFENCE;
     if (ports >>> 16 === FTP_DATA) return -PASS;
     if (service.isPersistent) return this.#admitPersistent(view, headers, service, ports, now);
@@ -215,7 +215,7 @@ export class Admission {
       service.mark !== 0 &&
       isHost(family, request.destination) &&
       // In IPv6 the kernel does not ask whether the destination is the machine itself, and finds out later.
-      (family === 6 || !this.#isLocal(family, request.destination))
+      (family === 6 || this.#host?.isLocal(family, request.destination) !== true)
     ) {
       const isOnePacket = service.onePacket && headers.protocol === IPPROTO_UDP;
       const flags = isOnePacket ? IP_VS_CONN_F_ONE_PACKET : 0;
@@ -245,9 +245,8 @@ export class Admission {
   #find(view: DataView, headers: Headers, device: number, port: number): Service | undefined {
     const { table } = this.#services;
     const kind = (headers.protocol << 8) | headers.family;
-    if (this.marks !== undefined) {
-      const mark = this.marks.markOf(view, headers, device);
-      const marked = mark === 0 ? undefined : table.findMark(headers.family, mark);
+    if (this.marks !== undefined && table.hasMarks(headers.family)) {
+      const marked = this.#findMarked(this.marks, view, headers, device);
       if (marked !== undefined) return marked;
     }
     const words = this.#request.destination;
@@ -257,6 +256,22 @@ export class Admission {
     }
     if (service === undefined && table.allPorts > 0) service = table.find(kind, words, 0);
     return service;
+  }
+
+  /**
+   * The service of a packet's mark. IPVS sees in LOCAL_IN only what is delivered to the machine itself: its own addresses,
+   * and what policy routing delivers because of the mark.
+   */
+  #findMarked(marks: MarkClassifier, view: DataView, headers: Headers, device: number): Service | undefined {
+    const mark = marks.markOf(view, headers, device);
+    const service = mark === 0 ? undefined : this.#services.table.findMark(headers.family, mark);
+    if (service === undefined) return undefined;
+    const { family } = headers;
+    const { source, destination } = this.#request;
+    const host = this.#host;
+    if (host === undefined) return service;
+    if (!isHost(family, source)) return undefined;
+    return host.deliversMarked(family, source, destination, marks.routingMark, device) ? service : undefined;
   }
 
   /** Addresses into the request. */

@@ -30,6 +30,7 @@ import { IPV6_DST, IPV6_HOPS, IPV6_SRC } from '../packet/ipv6.ts';
 import { Headers, PARSE_FRAGMENT, PARSE_MALFORMED, PARSE_NOT_IP, parseFrame } from '../packet/parse.ts';
 import { TCP_FLAGS, TCP_RST, TCP_SYN } from '../packet/tcp.ts';
 import { Admission } from './admission.ts';
+import { Marks } from './classify/marks.ts';
 import { Connections, isTracked } from './connection/connections.ts';
 import {
   type ConnectionMemory,
@@ -59,6 +60,7 @@ import { IcmpLimit, type IcmpRate } from './defence/icmp-limit.ts';
 import { Drains, RESET_FORWARD } from './drains.ts';
 import { passHop } from './forward/direct.ts';
 import { DESTINATION, rewriteIpv4, rewriteIpv6, SOURCE } from './forward/nat.ts';
+import type { HostAddresses } from './host-addresses.ts';
 import type { ServerKey, ServiceKey } from './model.ts';
 import { randomBits } from './random.ts';
 import { checkDeadline } from './service/checks.ts';
@@ -96,13 +98,6 @@ export interface FrameMemory {
   readonly bytes: Uint8Array;
 }
 
-/** What the director asks of the machine that it runs on: its addresses. Four words each, as read off the wire. */
-export interface HostAddresses {
-  isLocal(family: number, words: Int32Array): boolean;
-  /** The address from which the machine would speak to `destination`, or undefined when it has no way there. */
-  sourceFor(family: number, destination: Int32Array): ArrayLike<number> | undefined;
-}
-
 export interface DirectorOptions {
   readonly memory: ConnectionMemory;
   /** Random words from outside. */
@@ -122,6 +117,8 @@ export class Director {
   readonly connections: Connections;
   readonly admission: Admission;
   readonly drains: Drains;
+  /** Firewall marks of packets. */
+  readonly marks: Marks = new Marks();
   /** Packets by verdict, indexed as VERDICT_NAMES. */
   readonly verdicts: Float64Array = new Float64Array(VERDICT_NAMES.length);
   /** Bytes of the frame that the last FORWARD or ANSWER left where the packet was. */
@@ -170,8 +167,9 @@ export class Director {
       connections: this.connections,
       sysctls: this.sysctls,
       defence: this.#defence,
-      isLocal: (family, words) => host?.isLocal(family, words) ?? false,
+      host,
     });
+    this.admission.marks = this.marks;
     this.drains = new Drains(this.connections);
     this.#icmpLimit = new IcmpLimit(now, icmpRate);
     this.#icmpId = seed.k0 & 0xffff;

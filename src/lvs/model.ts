@@ -3,6 +3,8 @@
 // Plain data, JSON-safe, the same in the director, the data planes, the API, ipvsadm and the configuration.
 
 import type { Address, Family } from '../packet/address.ts';
+import type { Prefix } from '../packet/prefix.ts';
+import type { PortList } from './port-list.ts';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
 
@@ -120,6 +122,55 @@ export interface ServerOptions {
   readonly lowerThreshold: number;
   /** Present when the method is `tun`. */
   readonly tunnel?: TunnelOptions;
+}
+
+/** A rule of the user's own that gives packets a firewall mark; what is left out is not looked at. */
+export interface MarkRule {
+  /** 1 … 4294967295. */
+  readonly mark: number;
+  readonly protocol?: Protocol;
+  readonly source?: Prefix;
+  readonly destination?: Prefix;
+  readonly sourcePorts?: PortList;
+  readonly destinationPorts?: PortList;
+  /** Name of the device that packets come in by. */
+  readonly interface?: string;
+}
+
+export interface MarkRuleSnapshot extends MarkRule {
+  /** Stays with the rule, and never comes again. */
+  readonly number: number;
+}
+
+/** Where a rule of the kernel's stands. */
+export interface RulePlace {
+  /** `nftables`, where iptables keeps its rules today too, or `iptables-legacy`. */
+  readonly source: 'nftables' | 'iptables-legacy';
+  /** `ip`, `ip6` or `inet`. */
+  readonly family: string;
+  readonly table: string;
+  readonly chain: string;
+  /** nftables: its handle. iptables-legacy: its number in the chain. 0: the whole chain or table. */
+  readonly number: number;
+}
+
+/** A rule of the kernel's that can mark packets. */
+export interface KernelMarkRule extends RulePlace {
+  /** What it does, close to nftables' words. */
+  readonly text: string;
+}
+
+/** A rule of the kernel's that is left out as a whole, because the engine cannot do all that it says. */
+export interface UnreadableRule extends RulePlace {
+  readonly reason: string;
+}
+
+/** What the engine has made of the kernel's firewall rules. */
+export interface KernelMarks {
+  readonly rules: readonly KernelMarkRule[];
+  readonly unreadable: readonly UnreadableRule[];
+  /** Why the rules are those of an earlier reading; left out when they are not. */
+  readonly problem?: string;
 }
 
 /** Totals since the start or the last zeroing; bytes count the IP packet, headers included. */

@@ -10,7 +10,8 @@ import { LocalDataPlane } from '../../src/dataplane/engine/local.ts';
 import { MemoryLink } from '../../src/dataplane/engine/memory-link.ts';
 import type { EngineRoute } from '../../src/dataplane/engine/route-table.ts';
 import { connectionMemoryBytes, layConnectionMemory, TICKS_PER_SECOND } from '../../src/lvs/connection/layout.ts';
-import { Director, type HostAddresses } from '../../src/lvs/director.ts';
+import { Director } from '../../src/lvs/director.ts';
+import type { HostAddresses } from '../../src/lvs/host-addresses.ts';
 import { type Address, addressFamily, addressWords, type Family } from '../../src/packet/address.ts';
 import { macBytes } from '../support/raw-frame.ts';
 import type { Framing, Station } from './case.ts';
@@ -119,10 +120,12 @@ export class MemoryStage implements Stage {
 
 /** The director's addresses, as the routes have them; it speaks to servers by the one behind. */
 function memoryHost(adjacencies: AdjacencyTable): HostAddresses {
+  const isLocal = (family: number, [w0, w1, w2, w3]: Int32Array): boolean =>
+    adjacencies.routes.lookup(family === 4 ? 4 : 6, [w0, w1, w2, w3])?.route.kind === 'local';
   return {
-    isLocal: (family, [w0, w1, w2, w3]) =>
-      adjacencies.routes.lookup(family === 4 ? 4 : 6, [w0, w1, w2, w3])?.route.kind === 'local',
+    isLocal,
     sourceFor: (family) => addressWords(DIRECTOR_BACK[family === 4 ? 4 : 6] as Address),
+    deliversMarked: (family, _source, destination) => isLocal(family, destination),
   };
 }
 

@@ -129,7 +129,7 @@ async function statsRows(stage: Stage, packetCase: PacketCase): Promise<string[]
   const own: string[] = [];
   let isOwn = false;
   for (const row of rows) {
-    if (/^(TCP|UDP) /.test(row)) isOwn = isOfCase(packetCase, row.split(' ')[1]);
+    if (/^(TCP|UDP|SCTP) /.test(row)) isOwn = isOfCase(packetCase, row.split(' ')[1]);
     if (isOwn) own.push(row);
   }
   return own.sort();
@@ -137,7 +137,7 @@ async function statsRows(stage: Stage, packetCase: PacketCase): Promise<string[]
 
 async function connectionRows(stage: Stage, packetCase: PacketCase): Promise<string[]> {
   const rows = tidy(await ipvsadm(stage, ['-Lnc']));
-  return rows.filter((row) => /^(TCP|UDP) /.test(row) && isOfCase(packetCase, row.split(' ')[4]));
+  return rows.filter((row) => /^(TCP|UDP|SCTP) /.test(row) && isOfCase(packetCase, row.split(' ')[4]));
 }
 
 /** Whether the case configures this virtual endpoint: on a shared stage older connections may live. */

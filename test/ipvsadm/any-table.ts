@@ -33,6 +33,7 @@ export class AnyTable implements DataPlane {
       sysctls: {},
       verdicts: {},
       links: [],
+      marks: { rules: [] },
     };
   }
 

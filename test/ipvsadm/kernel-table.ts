@@ -47,6 +47,7 @@ export class KernelTable implements DataPlane {
       sysctls: {},
       verdicts: {},
       links: [],
+      marks: { rules: [] },
     };
   }
 

@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { labNamespaces, removeLab } from '../../src/lab/claim.ts';
@@ -12,33 +11,11 @@ import { type CommandResult, outcome } from '../../src/lab/director.ts';
 import type { LabReport } from '../../src/lab/nat.ts';
 import { DEFAULT_PREFIX } from '../../src/lab/plan.ts';
 import { processesIn } from '../../src/lab/processes.ts';
+import { lab as anyLab, assertNothingLeft, printed, startLab as startAnyLab } from '../support/lab-process.ts';
 import { requirements } from '../support/requirements.ts';
 
-const BALLAST = join(import.meta.dirname, '..', '..', 'src', 'cli', 'ballast.js');
-
-function startLab(...args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [BALLAST, 'lab', 'nat', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-}
-
-const lab = (...args: readonly string[]): Promise<CommandResult> => outcome(startLab(...args));
-
-/** Resolves when the lab has printed `text`: it stands. Its output is read on, so that it does not end for that. */
-function printed(child: ChildProcess, text: string): Promise<void> {
-  let seen = '';
-  return new Promise((done, fail) => {
-    child.stdout?.on('data', (chunk: Buffer) => {
-      seen += String(chunk);
-      if (seen.includes(text)) done();
-    });
-    child.once('exit', () => fail(new Error(`the lab ended without '${text}': ${seen}`)));
-  });
-}
-
-function assertNothingLeft(): void {
-  assert.deepEqual(labNamespaces(DEFAULT_PREFIX), []);
-  assert.equal(existsSync(`/run/ballast/lab/${DEFAULT_PREFIX}`), false);
-  assert.equal(existsSync(`/run/ballast/lab/${DEFAULT_PREFIX}.owner`), false);
-}
+const startLab = (...args: readonly string[]): ChildProcess => startAnyLab('nat', ...args);
+const lab = (...args: readonly string[]): Promise<CommandResult> => anyLab('nat', ...args);
 
 describe('ballast lab nat', { skip: requirements('root', 'xdp') }, () => {
   after(() => removeLab(DEFAULT_PREFIX));

@@ -12,12 +12,13 @@ import { MemoryLink } from '../../src/dataplane/engine/memory-link.ts';
 import type { EngineRoute } from '../../src/dataplane/engine/route-table.ts';
 import { connectionMemoryBytes, layConnectionMemory, MS_PER_TICK } from '../../src/lvs/connection/layout.ts';
 import { Director } from '../../src/lvs/director.ts';
+import type { PortList } from '../../src/lvs/port-list.ts';
 import { type Address, addressFamily, addressWords } from '../../src/packet/address.ts';
+import type { Prefix } from '../../src/packet/prefix.ts';
 import { hex } from '../support/frames.ts';
 import { macBytes } from '../support/raw-frame.ts';
 import type { Emission } from './outcome.ts';
 import type { MarkRule } from './scenario.ts';
-import { ScenarioMarks } from './scenario-marks.ts';
 import {
   FAMILIES,
   frameInto,
@@ -64,12 +65,17 @@ export class DirectorWorld {
       host: {
         isLocal: (family, [w0, w1, w2, w3]) =>
           adjacencies.routes.lookup(family === 4 ? 4 : 6, [w0, w1, w2, w3])?.route.kind === 'local',
+        deliversMarked: () => true,
         sourceFor: (family) => addressWords(SIDES.back.address[family === 4 ? 4 : 6] as Address),
       },
       icmpRate: { perSecond: Number.POSITIVE_INFINITY, burst: Number.POSITIVE_INFINITY },
     });
-    this.director.admission.marks = new ScenarioMarks(marks);
     this.#dataplane = new LocalDataPlane(this.director, () => this.#now);
+    // Of iptables' rules the last that matches decides, of Ballast's the first.
+    for (const { protocol, virtual, virtualPort, mark } of [...marks].reverse()) {
+      const rule = { mark, protocol, destination: virtual as Prefix, destinationPorts: `${virtualPort}` as PortList };
+      this.#dataplane.applyNow({ type: 'add-mark', rule });
+    }
     const buffer = new ArrayBuffer(FRAMES * FRAME_SIZE);
     const bytes = new Uint8Array(buffer);
     this.#engine = new Engine({

@@ -4,6 +4,7 @@
 import { LocalDataPlane } from '../../src/dataplane/engine/local.ts';
 import { connectionMemoryBytes, layConnectionMemory, MS_PER_TICK } from '../../src/lvs/connection/layout.ts';
 import { Director } from '../../src/lvs/director.ts';
+import type { HostAddresses } from '../../src/lvs/host-addresses.ts';
 import type {
   ConnectionSnapshot,
   ServerOptions,
@@ -35,7 +36,7 @@ export class TestDirector {
   readonly #view = new DataView(this.#bytes.buffer);
   #now: number;
 
-  constructor(options: { maxConnections?: number; startTick?: number } = {}) {
+  constructor(options: { maxConnections?: number; startTick?: number; host?: HostAddresses } = {}) {
     const maxConnections = options.maxConnections ?? 4096;
     this.#now = options.startTick ?? 0;
     const buffer = new ArrayBuffer(connectionMemoryBytes(maxConnections));
@@ -43,6 +44,7 @@ export class TestDirector {
       memory: layConnectionMemory(buffer, maxConnections),
       seed: { k0: 0x12345678, k1: 0x0badcafe },
       now: this.#now,
+      ...(options.host && { host: options.host }),
     });
     this.dataplane = new LocalDataPlane(this.director, () => this.#now);
   }

@@ -6,8 +6,12 @@ import { Worker } from 'node:worker_threads';
 import { missingCapabilities } from '../../linux/capabilities.ts';
 import { SysError } from '../../linux/errno.ts';
 import { EventFd } from '../../linux/eventfd.ts';
+import { packRules } from '../../lvs/classify/pack.ts';
+import { reachOf } from '../../lvs/classify/reach.ts';
 import type { Change, ConnectionPage, DataPlane, DataPlaneSnapshot } from '../dataplane.ts';
 import type { Logger } from '../logger.ts';
+import { RuleFollower } from '../rules/rule-follower.ts';
+import type { KernelRules } from '../rules/settle.ts';
 import {
   type EngineAnswer,
   type EngineRequest,
@@ -42,6 +46,7 @@ export async function openEngine(options: EngineOptions): Promise<DataPlane> {
   try {
     const engine = new EngineDataPlane(options, wake);
     await engine.opened;
+    engine.followRules();
     return engine;
   } catch (error) {
     wake.close();
@@ -63,6 +68,7 @@ class EngineDataPlane implements DataPlane {
   readonly #waiting = new Map<number, Waiting>();
   readonly #onFailure: (error: Error) => void;
   readonly #ended: Promise<void>;
+  readonly #rules: RuleFollower;
   #description = 'engine';
   #lastId = 0;
   #failure: Error | undefined;
@@ -80,6 +86,7 @@ class EngineDataPlane implements DataPlane {
     this.#wake = wake;
     this.#log = options.log;
     this.#onFailure = options.onFailure ?? (() => {});
+    this.#rules = new RuleFollower({ log: options.log, onRules: (rules) => this.#takeRules(rules) });
     this.#worker = new Worker(ENGINE_THREAD, { workerData, name: 'engine' });
     this.opened = new Promise((resolve, reject) => {
       this.#worker.on('message', (message: FromEngine) => {
@@ -114,12 +121,19 @@ class EngineDataPlane implements DataPlane {
     return this.#description;
   }
 
+  /** Reads the kernel's firewall rules, and goes on to follow them. What is asked afterwards finds them applied. */
+  followRules(): void {
+    this.#rules.start();
+  }
+
   async apply(change: Change): Promise<void> {
+    if (change.type === 'add-mark') this.#rules.require();
     await this.#ask({ type: 'apply', change });
   }
 
   async snapshot(): Promise<DataPlaneSnapshot> {
-    return (await this.#ask({ type: 'snapshot' })) as DataPlaneSnapshot;
+    const snapshot = (await this.#ask({ type: 'snapshot' })) as DataPlaneSnapshot;
+    return { ...snapshot, marks: { ...snapshot.marks, kernel: this.#rules.marks } };
   }
 
   async connections(cursor: number): Promise<ConnectionPage> {
@@ -128,17 +142,27 @@ class EngineDataPlane implements DataPlane {
 
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#rules.stop();
     if (this.#failure === undefined) await this.#ask({ type: 'close' });
     await this.#ended;
     this.#wake.close();
   }
 
-  #ask(request: EngineRequest): Promise<EngineAnswer> {
+  #takeRules(kernel: KernelRules): void {
+    const rules = packRules(kernel.rules);
+    const asking = this.#ask({ type: 'kernel-rules', rules, reach: reachOf(kernel.rules) }, [rules.code.buffer]);
+    asking.catch((error: Error) => {
+      if (!this.#isClosing) this.#log.error('the engine does not take the firewall rules', { error: error.message });
+    });
+  }
+
+  /** @param handedOver - memory that is the engine's from now on. */
+  #ask(request: EngineRequest, handedOver: readonly ArrayBuffer[] = []): Promise<EngineAnswer> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, request });
+      this.#worker.postMessage({ id, request }, [...handedOver]);
       this.#wake.signal();
     });
   }
@@ -171,6 +195,7 @@ class EngineDataPlane implements DataPlane {
   /** The engine thread is gone by itself. */
   #lose(error: Error): void {
     if (this.#failure !== undefined) return;
+    this.#rules.stop();
     this.#fail(error);
     if (this.#isOpen) this.#onFailure(error);
   }

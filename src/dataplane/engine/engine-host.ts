@@ -5,6 +5,8 @@
 import { Umem } from '../../linux/af-xdp.ts';
 import { Mapping } from '../../linux/memory.ts';
 import type { Link as Device } from '../../linux/route/link-message.ts';
+import type { PackedRules } from '../../lvs/classify/pack.ts';
+import { type Reach, reachOf } from '../../lvs/classify/reach.ts';
 import { connectionMemoryBytes, layConnectionMemory } from '../../lvs/connection/layout.ts';
 import { Director } from '../../lvs/director.ts';
 import type { Protocol, ServerKey, ServiceKey } from '../../lvs/model.ts';
@@ -21,6 +23,7 @@ import { KernelMirror } from './kernel-mirror.ts';
 import { TunPort } from './kernel-port.ts';
 import { FRAME_SIZE } from './link.ts';
 import { LocalDataPlane } from './local.ts';
+import { MarkCatch } from './mark-catch.ts';
 import { type Endpoint, XdpProgram } from './xdp-program.ts';
 
 /** Frames for one queue of one device: its fill and send rings, and as many on their way through the engine. */
@@ -35,6 +38,8 @@ export class EngineHost {
   readonly control: LocalDataPlane;
   readonly #log: Logger;
   readonly #program: XdpProgram;
+  readonly #marks: MarkCatch;
+  readonly #director: Director;
   readonly #links: AfXdpLink[] = [];
   readonly #closers: (() => void)[] = [];
 
@@ -47,6 +52,7 @@ export class EngineHost {
         onDevice: (device) => this.#follow(device),
         onDeviceGone: (index) => this.#abandon(index),
         onLocals: (addresses) => this.#program.setLocals(addresses),
+        onLocalPrefixes: (prefixes) => this.#marks.setLocals(prefixes),
         onResolved: (adjacency) => this.engine.release(adjacency),
         onForgotten: (adjacency) => this.engine.discard(adjacency),
       });
@@ -64,13 +70,16 @@ export class EngineHost {
       const program = new XdpProgram();
       this.#program = program;
       this.#closers.push(() => program.close());
+      this.#marks = new MarkCatch({ program, log, isBusy: () => this.#director.services.hasMarkedConnections() });
       const director = new Director({
         memory: layConnectionMemory(table.buffer, data.maxConnections),
         seed: data.seed,
         now: now(),
-        observer: xdpObserver(program),
+        observer: xdpObserver(program, this.#marks),
         host: this.mirror,
       });
+      this.#director = director;
+      director.marks.onChange = (own) => this.#marks.setOwnReach(reachOf(own));
       this.control = new LocalDataPlane(director, now);
       const kernel = new TunPort(bytes, log);
       this.#closers.push(() => kernel.close());
@@ -88,6 +97,7 @@ export class EngineHost {
         this.#links.push(link);
         this.engine.links.push(link);
         this.mirror.drive(device.index, { link, mac: device.macBytes, mtu: device.mtu });
+        director.marks.setDevice(device.index, device.name);
         log.info('device taken', { device: device.name, mode: link.mode, queues: link.queues });
       }
       this.mirror.list();
@@ -124,6 +134,18 @@ export class EngineHost {
     };
   }
 
+  /** Takes the kernel's firewall rules, and what they could mark. */
+  setKernelRules(rules: PackedRules, reach: readonly Reach[]): void {
+    this.#director.marks.setKernelRules(rules);
+    this.#marks.setKernelReach(reach);
+  }
+
+  /** What has to be done once a second. */
+  second(): void {
+    this.mirror.confirm();
+    this.#marks.release();
+  }
+
   connections(cursor: number): ConnectionPage {
     return this.control.connectionsNow(cursor);
   }
@@ -149,6 +171,7 @@ export class EngineHost {
     const link = this.#links.find((candidate) => candidate.index === device.index);
     if (link === undefined) return;
     link.setMac(device.mac);
+    this.#director.marks.setDevice(device.index, device.name);
     this.mirror.adjacencies.setLink(device.index, { link, mac: device.macBytes, mtu: device.mtu });
   }
 
@@ -206,8 +229,8 @@ function findDevices(mirror: KernelMirror, names: readonly string[]): Device[] {
 /** Protocols of a firewall-mark service. */
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp', 'sctp'];
 
-/** Tells the XDP program what to catch. Packets for a mark's services are found by the rules that set marks. */
-function xdpObserver(program: XdpProgram): ServiceObserver {
+/** Tells the XDP program what to catch. */
+function xdpObserver(program: XdpProgram, marks: MarkCatch): ServiceObserver {
   /** Every port of the address where connections may come to other ports than the one named. */
   const serverEnds = (service: ServiceKey, { address, port }: ServerKey): Endpoint[] => {
     if (service.kind === 'fwmark') return PROTOCOLS.map((protocol) => ({ protocol, address, port: 0 }));
@@ -221,9 +244,11 @@ function xdpObserver(program: XdpProgram): ServiceObserver {
   return {
     serviceAdded: (service) => {
       if (service.kind === 'address') program.addService(serviceEnd(service));
+      else marks.addMark(service.family, service.mark);
     },
     serviceRemoved: (service) => {
       if (service.kind === 'address') program.removeService(serviceEnd(service));
+      else marks.removeMark(service.family, service.mark);
     },
     serverKnown: (service, server) => {
       for (const end of serverEnds(service, server)) program.addServer(end);

@@ -2,6 +2,8 @@
 // What the main thread and the engine thread say to each other. The engine thread blocks in poll(2), not in an event
 // loop: after each message the main thread signals an eventfd.
 
+import type { PackedRules } from '../../lvs/classify/pack.ts';
+import type { Reach } from '../../lvs/classify/reach.ts';
 import { LvsError, type LvsErrorCode } from '../../lvs/model.ts';
 import type { Change, ConnectionPage, DataPlaneSnapshot } from '../dataplane.ts';
 import type { LogFields, Logger } from '../logger.ts';
@@ -20,6 +22,8 @@ export type EngineRequest =
   | { readonly type: 'apply'; readonly change: Change }
   | { readonly type: 'snapshot' }
   | { readonly type: 'connections'; readonly cursor: number }
+  /** The kernel's firewall rules, which are handed over and not copied, and what they could mark. */
+  | { readonly type: 'kernel-rules'; readonly rules: PackedRules; readonly reach: readonly Reach[] }
   | { readonly type: 'close' };
 
 export type EngineAnswer = DataPlaneSnapshot | ConnectionPage | undefined;

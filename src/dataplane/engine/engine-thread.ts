@@ -66,7 +66,7 @@ function run(host: EngineHost, wake: number): void {
     const ms = nowMs();
     if (ms >= confirmAt) {
       confirmAt = ms + CONFIRM_MS;
-      host.mirror.adjacencies.confirm();
+      host.second();
     }
     if (host.links.length !== watched) {
       watchLinks();
@@ -106,6 +106,9 @@ function answer(host: EngineHost, request: Exclude<EngineRequest, { type: 'close
       return host.snapshot();
     case 'connections':
       return host.connections(request.cursor);
+    case 'kernel-rules':
+      host.setKernelRules(request.rules, request.reach);
+      return undefined;
   }
 }
 

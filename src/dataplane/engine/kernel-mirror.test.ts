@@ -10,6 +10,7 @@ import { PollSet } from '../../linux/poll.ts';
 import { writeSysctl } from '../../linux/sysctl.ts';
 import { type Address, addressWords, parseAddress } from '../../packet/address.ts';
 import { parseMac } from '../../packet/ethernet.ts';
+import type { Prefix } from '../../packet/prefix.ts';
 import { type Adjacency, LOCAL_ADDRESS, NO_LINK, NO_ROUTE, REACHABLE } from './adjacency.ts';
 import { FramePool } from './frame-pool.ts';
 import { KernelMirror } from './kernel-mirror.ts';
@@ -30,6 +31,7 @@ class Stage {
   readonly mirror: KernelMirror;
   readonly gone: number[] = [];
   locals: readonly Address[] = [];
+  localPrefixes: readonly Prefix[] = [];
   readonly #poll = new PollSet(1);
   /** A clock that is never too soon. */
   #ms = 0;
@@ -58,6 +60,9 @@ class Stage {
           },
           onLocals: (addresses) => {
             this.locals = addresses;
+          },
+          onLocalPrefixes: (prefixes) => {
+            this.localPrefixes = prefixes;
           },
           onResolved: () => {},
           onForgotten: () => {},

@@ -5,6 +5,7 @@
 import { SysError } from '../../linux/errno.ts';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
 import { listAddresses } from '../../linux/route/address.ts';
+import { isDelivered } from '../../linux/route/delivery.ts';
 import { listLinks } from '../../linux/route/link.ts';
 import type { Link as Device } from '../../linux/route/link-message.ts';
 import { RouteMonitor } from '../../linux/route/monitor.ts';
@@ -12,10 +13,12 @@ import { listNeighbours, type Neighbour, NUD_FAILED, NUD_STALE, probeNeighbour }
 import { listRoutes } from '../../linux/route/route.ts';
 import { type Route, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTNH_F_DEAD } from '../../linux/route/route-message.ts';
 import { openRouteSocket } from '../../linux/route/route-socket.ts';
-import type { HostAddresses } from '../../lvs/director.ts';
+import type { HostAddresses } from '../../lvs/host-addresses.ts';
 import { type Address, type AddressWords, addressWords } from '../../packet/address.ts';
+import { formatPrefix, type Prefix } from '../../packet/prefix.ts';
 import type { Logger } from '../logger.ts';
 import { type Adjacency, AdjacencyTable, type LinkState } from './adjacency.ts';
+import { Delivery } from './delivery.ts';
 import type { EngineRoute } from './route-table.ts';
 
 /** Least pause between two listings of the kernel's tables, and its length in units of the last listing's own time. */
@@ -37,6 +40,8 @@ export interface KernelMirrorOptions {
   readonly onDeviceGone: (interfaceIndex: number) => void;
   /** The director's own addresses. */
   readonly onLocals: (addresses: readonly Address[]) => void;
+  /** The prefixes that some table of routes delivers to the machine itself, addresses of its own among them. */
+  readonly onLocalPrefixes: (prefixes: readonly Prefix[]) => void;
   /** The wait of packets for this neighbour is over, one way or the other. */
   readonly onResolved: (adjacency: Adjacency) => void;
   /** Packets that wait for this neighbour have to go. */
@@ -49,6 +54,7 @@ export class KernelMirror implements HostAddresses {
   readonly #socket: NetlinkSocket;
   readonly #monitor: RouteMonitor;
   readonly #driven = new Set<number>();
+  readonly #delivery: Delivery;
   /** The machine's first address by device and family. */
   readonly #sources = new Map<string, AddressWords>();
   /** Routes or addresses have changed. */
@@ -66,6 +72,17 @@ export class KernelMirror implements HostAddresses {
         options.log.debug('neighbour cannot be asked for', { error: (error as Error).message });
       }
     });
+    this.#delivery = new Delivery(
+      (family, destination) => this.isLocal(family, destination),
+      (family, source, destination, mark, interfaceIndex) => {
+        try {
+          return isDelivered(this.#socket, { family, source, destination, mark, interfaceIndex });
+        } catch (error) {
+          options.log.debug('route cannot be asked for', { error: (error as Error).message });
+          return undefined;
+        }
+      },
+    );
     this.#monitor = new RouteMonitor();
     this.#socket = openRouteSocket();
   }
@@ -175,12 +192,24 @@ export class KernelMirror implements HostAddresses {
     return this.#sources.get(`${route.interfaceIndex} ${family}`);
   }
 
+  /** {@link HostAddresses} */
+  deliversMarked(family: number, source: Int32Array, destination: Int32Array, mark: number, device: number): boolean {
+    return this.#delivery.delivers(family === 4 ? 4 : 6, source, destination, mark, device);
+  }
+
+  /** Asks again for what is in use and uncertain. Once a second. */
+  confirm(): void {
+    this.adjacencies.confirm();
+    this.#delivery.renew();
+  }
+
   #routeTo(family: number, words: Int32Array): EngineRoute | undefined {
     return this.adjacencies.routes.lookup(family === 4 ? 4 : 6, [words[0], words[1], words[2], words[3]])?.route;
   }
 
   #listRoutes(): void {
-    const routes = listRoutes(this.#socket).flatMap(engineRoute);
+    const all = listRoutes(this.#socket);
+    const routes = all.flatMap(engineRoute);
     const addresses = listAddresses(this.#socket);
     const locals = addresses.map((address) => address.address);
     this.#sources.clear();
@@ -190,7 +219,9 @@ export class KernelMirror implements HostAddresses {
     }
     this.adjacencies.routes.replace(routes);
     this.adjacencies.forget(this.#options.onForgotten);
+    this.#delivery.forget();
     this.#options.onLocals(locals);
+    this.#options.onLocalPrefixes(all.flatMap(localPrefix));
     this.#stale = false;
   }
 
@@ -203,6 +234,11 @@ export class KernelMirror implements HostAddresses {
       : this.adjacencies.deleteNeighbour(interfaceIndex, family, words);
     if (adjacency !== undefined && adjacency.held.length > 0) this.#options.onResolved(adjacency);
   }
+}
+
+/** The prefix of a route that delivers to the machine itself. */
+function localPrefix({ type, family, destination, prefixLength }: Route): Prefix[] {
+  return type === 'local' ? [formatPrefix(family, destination.words, prefixLength)] : [];
 }
 
 /** A kernel route as the engine looks it up; none for tables and kinds that forwarding does not use. */

@@ -84,12 +84,18 @@ export class LocalDataPlane implements DataPlane {
       case 'drain-server':
         this.#director.drain(change.service, change.server, change.deadlineSeconds);
         break;
+      case 'add-mark':
+        this.#director.marks.add(change.rule);
+        break;
+      case 'delete-mark':
+        this.#director.marks.delete(change.rule);
+        break;
     }
   }
 
   /** {@link snapshot} at once. */
   snapshotNow(): DataPlaneSnapshot {
-    const { services, connections, sysctls, verdicts } = this.#director;
+    const { services, connections, sysctls, verdicts, marks } = this.#director;
     return {
       tableSize: MIN_BUCKETS,
       services: services.snapshot(),
@@ -99,6 +105,7 @@ export class LocalDataPlane implements DataPlane {
       connections: { current: connections.table.count, maximum: connections.table.maxConnections },
       verdicts: Object.fromEntries(VERDICT_NAMES.map((name, i) => [name, verdicts[i]])),
       links: [],
+      marks: { rules: marks.snapshot() },
     };
   }
 

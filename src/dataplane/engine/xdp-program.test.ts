@@ -11,6 +11,7 @@ import { Umem, XdpSocket } from '../../linux/af-xdp.ts';
 import { XDP_PASS, XDP_REDIRECT } from '../../linux/bpf-program.ts';
 import { spawnInNamespace } from '../../linux/process-namespace.ts';
 import { type Address, parseAddress } from '../../packet/address.ts';
+import { parsePrefix } from '../../packet/prefix.ts';
 import { type Endpoint, type XdpCounters, type XdpInstance, XdpProgram } from './xdp-program.ts';
 
 const skip = requirements('xdp', 'program:ip');
@@ -27,6 +28,7 @@ const DIRECTOR6 = ip('fd00::1');
 
 const TCP = 6;
 const UDP = 17;
+const SCTP = 132;
 
 let lab: VethLab;
 let near: TestDevice;
@@ -51,6 +53,8 @@ before(() => {
   program.addService({ protocol: 'udp', address: VIP6, port: 0 });
   program.addServer({ protocol: 'tcp', address: SERVER, port: 8080 });
   program.addServer({ protocol: 'udp', address: SERVER6, port: 0 });
+  program.addService({ protocol: 'sctp', address: VIP, port: 9 });
+  program.addServer({ protocol: 'sctp', address: SERVER, port: 9 });
   program.setLocals([DIRECTOR, DIRECTOR6]);
 });
 
@@ -90,6 +94,57 @@ test('TCP and UDP for a virtual service go to the engine, in both families', { s
   assert.equal(fate(packet({})), 'redirect, request');
   assert.equal(fate(packet({ protocol: UDP, destinationPort: 53 })), 'redirect, request');
   assert.equal(fate(packet({ source: CLIENT6, destination: VIP6 })), 'redirect, request');
+});
+
+test('SCTP for a virtual service, and from a real server, goes to the engine', { skip }, () => {
+  assert.equal(fate(packet({ protocol: SCTP, destinationPort: 9 })), 'redirect, request');
+  assert.equal(fate(packet({ protocol: SCTP, destinationPort: 10 })), 'pass, passed');
+  const reply = { source: SERVER, sourcePort: 9, destination: CLIENT, destinationPort: 40000, protocol: SCTP };
+  assert.equal(fate(packet(reply)), 'redirect, reply');
+});
+
+test('what firewall marks may concern goes to the engine: by prefix, protocol, and port or all of them', {
+  skip,
+}, () => {
+  const to = (destination: string, frame: Partial<RawFrame> = {}): string => {
+    const source = destination.includes(':') ? CLIENT6 : CLIENT;
+    return fate(packet({ source, destination: ip(destination), ...frame }));
+  };
+  const marked = [
+    { protocol: 'tcp', prefix: parsePrefix('203.0.113.0/24')!, port: 80 },
+    { protocol: 'udp', prefix: parsePrefix('203.0.113.128/25')!, port: 0 },
+    { protocol: 'tcp', prefix: parsePrefix('2001:db8:7::/48')!, port: 0 },
+  ] as const;
+  assert.equal(to('203.0.113.9'), 'pass, passed');
+  for (const one of marked) program.addMarked(one);
+  assert.equal(to('203.0.113.9'), 'redirect, request');
+  assert.equal(to('203.0.113.9', { destinationPort: 81 }), 'pass, passed');
+  assert.equal(to('203.0.114.9'), 'pass, passed');
+  assert.equal(to('203.0.113.9', { protocol: UDP }), 'pass, passed');
+  assert.equal(to('203.0.113.200', { protocol: UDP, destinationPort: 7 }), 'redirect, request');
+  assert.equal(to('2001:db8:7:1::5', { destinationPort: 1 }), 'redirect, request');
+  assert.equal(to('2001:db8:8::5'), 'pass, passed');
+  for (const one of marked) program.removeMarked(one);
+  assert.equal(to('203.0.113.9'), 'pass, passed');
+  assert.equal(to('2001:db8:7:1::5'), 'pass, passed');
+});
+
+test('the default prefix takes everything of its protocol and port', { skip }, () => {
+  const all = { protocol: 'tcp', prefix: parsePrefix('0.0.0.0/0')!, port: 80 } as const;
+  program.addMarked(all);
+  assert.equal(fate(packet({ destination: ip('8.8.8.8') })), 'redirect, request');
+  assert.equal(fate(packet({ source: CLIENT6, destination: ip('2001:db8:7::1') })), 'pass, passed');
+  program.removeMarked(all);
+});
+
+test('a service that two want is caught until none does', { skip }, () => {
+  const service = { protocol: 'tcp', address: VIP, port: 443 } as const;
+  program.addService(service);
+  program.addService(service);
+  program.removeService(service);
+  assert.equal(fate(packet({ destinationPort: 443 })), 'redirect, request');
+  program.removeService(service);
+  assert.equal(fate(packet({ destinationPort: 443 })), 'pass, passed');
 });
 
 test('a service of port 0 takes every port of its address and protocol, and no other protocol', { skip }, () => {

@@ -8,6 +8,7 @@ import { BpfProgram, type ProgramRun, type XdpMode } from '../../linux/bpf-progr
 import { NATIVE_LE } from '../../linux/libc.ts';
 import type { Protocol } from '../../lvs/model.ts';
 import { type Address, addressFamily, addressWords } from '../../packet/address.ts';
+import { type Prefix, prefixFamily, prefixLength, prefixWords } from '../../packet/prefix.ts';
 import { XDP_OBJECT } from './xdp-object.ts';
 
 /** Maps that each device has for itself. */
@@ -15,6 +16,10 @@ const DEVICE_MAPS: ReadonlySet<string> = new Set(['xsks', 'device']);
 
 //  0 address(16)  16 port(2)  18 protocol(1)  19 family(1)                             struct endpoint
 const ENDPOINT_SIZE = 20;
+//  0 bits(4)  4 port(2)  6 protocol(1)  7 family(1)  8 address(16)                     struct prefix
+const PREFIX_SIZE = 24;
+/** Bits of a prefix's key in front of its address. */
+const PREFIX_BITS = 32;
 const LOCAL_SIZE = 16;
 const DEVICE_SIZE = 8;
 
@@ -26,10 +31,17 @@ const STATS = ['passed', 'request', 'reply', 'fragment', 'malformed'] as const;
 /** Frames by what the program did with them, over all devices since it was loaded. */
 export type XdpCounters = Readonly<Record<(typeof STATS)[number], number>>;
 
-/** An address, a port (0: all) and a protocol that the program knows. SCTP is accepted and never caught in this form. */
+/** An address, a port (0: all) and a protocol. */
 export interface Endpoint {
   readonly protocol: Protocol;
   readonly address: Address;
+  readonly port: number;
+}
+
+/** The addresses of a prefix, a port (0: all) and a protocol. */
+export interface PrefixEndpoint {
+  readonly protocol: Protocol;
+  readonly prefix: Prefix;
   readonly port: number;
 }
 
@@ -55,7 +67,9 @@ export interface XdpInstance {
 /** The loaded program with its shared tables. */
 export class XdpProgram {
   readonly #maps: Map<string, BpfMap> = new Map();
-  readonly #serverUsers: Map<string, number> = new Map();
+  /** How often each key was added, by map and key. */
+  readonly #users: Map<string, number> = new Map();
+  #prefixes = 0;
   #locals: ReadonlySet<Address> = new Set();
 
   constructor() {
@@ -96,32 +110,33 @@ export class XdpProgram {
     }
   }
 
-  /** Catches what comes in for a virtual service. */
+  /** Catches what comes in for a virtual service. What is added more than once is removed as often. */
   addService(service: Endpoint): void {
-    this.#map('services').update(endpointKey(service), u32(0));
+    this.#add('services', endpointKey(service));
   }
 
   removeService(service: Endpoint): void {
-    this.#map('services').delete(endpointKey(service));
+    this.#remove('services', endpointKey(service));
   }
 
   /** Catches what a real server sends. A server of several services is added and removed once for each of them. */
   addServer(server: Endpoint): void {
-    const name = endpointName(server);
-    const users = this.#serverUsers.get(name) ?? 0;
-    if (users === 0) this.#map('servers').update(endpointKey(server), u32(0));
-    this.#serverUsers.set(name, users + 1);
+    this.#add('servers', endpointKey(server));
   }
 
   removeServer(server: Endpoint): void {
-    const name = endpointName(server);
-    const users = this.#serverUsers.get(name) ?? 0;
-    if (users > 1) {
-      this.#serverUsers.set(name, users - 1);
-    } else if (users === 1) {
-      this.#map('servers').delete(endpointKey(server));
-      this.#serverUsers.delete(name);
-    }
+    this.#remove('servers', endpointKey(server));
+  }
+
+  /** Catches what comes in for any address of a prefix: firewall marks may concern it. */
+  addMarked(marked: PrefixEndpoint): void {
+    this.#add('marked', prefixKey(marked));
+    if (this.#prefixes++ === 0) this.#map('settings').update(u32(0), u32(1));
+  }
+
+  removeMarked(marked: PrefixEndpoint): void {
+    this.#remove('marked', prefixKey(marked));
+    if (--this.#prefixes === 0) this.#map('settings').update(u32(0), u32(0));
   }
 
   /** The director's own addresses, all of them: what servers answer to these is left to the kernel. */
@@ -155,6 +170,24 @@ export class XdpProgram {
     this.close();
   }
 
+  #add(map: string, key: Uint8Array): void {
+    const name = `${map} ${key.join()}`;
+    const users = this.#users.get(name) ?? 0;
+    if (users === 0) this.#map(map).update(key, u32(0));
+    this.#users.set(name, users + 1);
+  }
+
+  #remove(map: string, key: Uint8Array): void {
+    const name = `${map} ${key.join()}`;
+    const users = this.#users.get(name) ?? 0;
+    if (users > 1) {
+      this.#users.set(name, users - 1);
+    } else if (users === 1) {
+      this.#map(map).delete(key);
+      this.#users.delete(name);
+    }
+  }
+
   #map(name: string): BpfMap {
     return mapOf(this.#maps, name);
   }
@@ -166,15 +199,22 @@ function mapOf(maps: ReadonlyMap<string, BpfMap>, name: string): BpfMap {
   return map;
 }
 
-function endpointName(endpoint: Endpoint): string {
-  return `${endpoint.protocol} ${endpoint.address} ${endpoint.port}`;
-}
-
 function endpointKey(endpoint: Endpoint): Uint8Array {
   const key = addressBytes(endpoint.address, ENDPOINT_SIZE);
   new DataView(key.buffer).setUint16(16, endpoint.port);
   key[18] = PROTOCOL_NUMBERS[endpoint.protocol];
   key[19] = addressFamily(endpoint.address);
+  return key;
+}
+
+function prefixKey({ prefix, port, protocol }: PrefixEndpoint): Uint8Array {
+  const key = new Uint8Array(new ArrayBuffer(PREFIX_SIZE));
+  const view = new DataView(key.buffer);
+  view.setUint32(0, PREFIX_BITS + prefixLength(prefix), NATIVE_LE);
+  view.setUint16(4, port);
+  key[6] = PROTOCOL_NUMBERS[protocol];
+  key[7] = prefixFamily(prefix);
+  for (const [i, word] of prefixWords(prefix).entries()) view.setInt32(8 + i * 4, word);
   return key;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Follows what the kernel does to devices, addresses, routes and neighbours of a namespace. Open it first and list
+// Follows what the kernel does to devices, addresses, routes, rules and neighbours of a namespace. Open it first and list
 // afterwards: then nothing is missed, and what happens in between is told twice.
 
 import { NETLINK_ROUTE, NetlinkEvents } from '../netlink.ts';
@@ -15,10 +15,12 @@ import {
   RTM_DELLINK,
   RTM_DELNEIGH,
   RTM_DELROUTE,
+  RTM_DELRULE,
   RTM_NEWADDR,
   RTM_NEWLINK,
   RTM_NEWNEIGH,
   RTM_NEWROUTE,
+  RTM_NEWRULE,
 } from './route-socket.ts';
 
 const RTNLGRP_LINK = 1;
@@ -26,7 +28,9 @@ const RTNLGRP_NEIGH = 3;
 const RTNLGRP_IPV4_IFADDR = 5;
 const RTNLGRP_IPV4_ROUTE = 7;
 const RTNLGRP_IPV6_IFADDR = 9;
+const RTNLGRP_IPV4_RULE = 8;
 const RTNLGRP_IPV6_ROUTE = 11;
+const RTNLGRP_IPV6_RULE = 19;
 
 const GROUPS = [
   RTNLGRP_LINK,
@@ -34,6 +38,8 @@ const GROUPS = [
   RTNLGRP_IPV6_IFADDR,
   RTNLGRP_IPV4_ROUTE,
   RTNLGRP_IPV6_ROUTE,
+  RTNLGRP_IPV4_RULE,
+  RTNLGRP_IPV6_RULE,
   RTNLGRP_NEIGH,
 ];
 
@@ -46,6 +52,8 @@ export type RouteEvent =
   | { readonly type: 'address'; readonly removed: boolean; readonly address: InterfaceAddress }
   | { readonly type: 'route'; readonly removed: boolean; readonly route: Route }
   | { readonly type: 'neighbour'; readonly removed: boolean; readonly neighbour: Neighbour }
+  /** The rules that choose a table of routes (`ip rule`). */
+  | { readonly type: 'rule'; readonly removed: boolean }
   /** Events were lost: list everything again. */
   | { readonly type: 'overrun' };
 
@@ -109,6 +117,9 @@ export function parseEvent(message: NetlinkMessage): RouteEvent | undefined {
       const neighbour = parseNeighbour(message);
       return neighbour && { type: 'neighbour', removed: message.type === RTM_DELNEIGH, neighbour };
     }
+    case RTM_NEWRULE:
+    case RTM_DELRULE:
+      return { type: 'rule', removed: message.type === RTM_DELRULE };
     default:
       return undefined;
   }

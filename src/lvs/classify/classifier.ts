@@ -5,6 +5,8 @@
 import type { Headers } from '../../packet/parse.ts';
 
 export interface MarkClassifier {
+  /** The mark that the packet of the last {@link markOf} had when the kernel would have looked for its route, unsigned. */
+  readonly routingMark: number;
   /**
    * Firewall mark of the packet in `headers` that came in by the device of index `device`, unsigned; 0 for none.
    * Asked once per packet that belongs to no connection.

@@ -170,6 +170,13 @@ export class ServiceList {
     return findServer(this.find(serviceKey), key);
   }
 
+  /** Whether connections refer to servers of firewall marks' services. */
+  hasMarkedConnections(): boolean {
+    return this.serversByIndex.some(
+      (server) => server !== undefined && server.service.mark !== 0 && server.references > 0,
+    );
+  }
+
   /** Zeroes the counters of one service and its servers, or of everything. */
   zero(key?: ServiceKey): void {
     if (key !== undefined) {

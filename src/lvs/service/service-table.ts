@@ -60,6 +60,11 @@ export class ServiceTable {
     return this.#byKey.values();
   }
 
+  /** Whether there are services of firewall marks. */
+  hasMarks(family: number): boolean {
+    return (family === 4 ? this.#marks4 : this.#marks6).size > 0;
+  }
+
   /** The service of a firewall mark above 0. */
   findMark(family: number, mark: number): Service | undefined {
     return (family === 4 ? this.#marks4 : this.#marks6).get(mark);

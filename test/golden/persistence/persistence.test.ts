@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runIpvsadm } from '../../../src/cli/ipvsadm/run.ts';
+import type { PortList } from '../../../src/lvs/port-list.ts';
 import { tcp, udp } from '../../support/frames.ts';
 import { TestDirector } from '../../support/test-director.ts';
 import { CONNECTIONS, PERSISTENT_CONN, PROVED, SERVICES, STATS } from './listings.ts';
@@ -31,9 +32,10 @@ test('templates, connections and counters are listed as by the kernel', async ()
   const lab = new TestDirector();
   await ipvsadm(lab, '-R', SERVICES);
   // Port 2205 is marked.
-  lab.director.admission.marks = {
-    markOf: (view, { transport }) => (view.getUint16(transport + 2) === 2205 ? 7 : 0),
-  };
+  lab.dataplane.applyNow({
+    type: 'add-mark',
+    rule: { mark: 7, protocol: 'tcp', destinationPorts: '2205' as PortList },
+  });
   const syn = (sport: number, dport: number): void => {
     assert.equal(lab.packet(tcp({ src: CLIENT, dst: VIP, sport, dport, flags: 'S' })).verdict, 'forward');
   };
