@@ -39,7 +39,7 @@ suite('the oracle', { skip: needs }, () => {
 
   test('kernel and director agree about every frame, listing and counter', async () => {
     const findings: Finding[] = [];
-    const tally = await runOracle(scenariosOf(SEED, CASES, PACKETS), gather(findings));
+    const tally = await runOracle(scenariosOf(SEED, 0, CASES, PACKETS), gather(findings));
     assert.equal(findings.map(describe).join('\n'), '');
     assert.deepEqual([tally.cases, tally.different], [CASES, 0]);
     assert.ok(tally.ambiguous <= CASES / 4, `${tally.ambiguous} cases were cut short`);

@@ -18,6 +18,7 @@ const HELP = `usage: npm run oracle -- [OPTIONS]
 
   --seed N        which scenarios (default 1)
   --cases C       how many (default 40)
+  --first I       number of the first (default 0)
   --packets P     packets in each (default 200)
   --record FILE   write every scenario with what the kernel made of it, a line of JSON each
   --replay FILE   compare the director with what was recorded; needs neither root nor the kernel
@@ -56,6 +57,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 function readOptions(args: readonly string[]): {
   seed: number;
+  first: number;
   cases: number;
   packets: number;
   record: string | undefined;
@@ -67,6 +69,7 @@ function readOptions(args: readonly string[]): {
     args: [...args],
     options: {
       seed: { type: 'string', default: '1' },
+      first: { type: 'string', default: '0' },
       cases: { type: 'string', default: '40' },
       packets: { type: 'string', default: '200' },
       record: { type: 'string' },
@@ -76,24 +79,30 @@ function readOptions(args: readonly string[]): {
     },
   });
   const { record, replay, output, help } = values;
-  const number = (name: 'seed' | 'cases' | 'packets'): number => {
+  const number = (name: 'seed' | 'first' | 'cases' | 'packets', least = 1): number => {
     const value = Number(values[name]);
-    if (Number.isSafeInteger(value) && value > 0) return value;
-    throw new RangeError(`--${name} '${values[name]}' is not a whole number above 0`);
+    if (Number.isSafeInteger(value) && value >= least) return value;
+    throw new RangeError(`--${name} '${values[name]}' is not a whole number from ${least} on`);
   };
-  return { seed: number('seed'), cases: number('cases'), packets: number('packets'), record, replay, output, help };
+  const numbers = {
+    seed: number('seed'),
+    first: number('first', 0),
+    cases: number('cases'),
+    packets: number('packets'),
+  };
+  return { ...numbers, record, replay, output, help };
 }
 
 async function live(
-  options: { seed: number; cases: number; packets: number; record: string | undefined },
+  options: { seed: number; first: number; cases: number; packets: number; record: string | undefined },
   onFinding: (finding: Finding) => void,
 ): Promise<OracleTally> {
-  const { seed, cases, packets, record } = options;
+  const { seed, first, cases, packets, record } = options;
   installPrograms(ORACLE_PROGRAMS, console.log);
   if (record !== undefined) writeFileSync(record, '');
   const kernel = await OracleKernel.boot();
   try {
-    return await runOracle(scenariosOf(seed, cases, packets), {
+    return await runOracle(scenariosOf(seed, first, cases, packets), {
       play: (scenarios) => kernel.play(scenarios),
       say: console.log,
       ...(record !== undefined && {

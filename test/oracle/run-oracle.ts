@@ -34,9 +34,12 @@ export interface OracleRun {
   readonly onFinding: (finding: Finding) => void;
 }
 
-/** Scenarios `0 … cases - 1` of a seed. */
-export function scenariosOf(seed: number, cases: number, packets: number): Scenario[] {
-  return Array.from({ length: cases }, (_, i) => generate(seed, i, packets, PACES[i % PACES.length]));
+/** Scenarios of a seed, from number `first` on. */
+export function scenariosOf(seed: number, first: number, cases: number, packets: number): Scenario[] {
+  return Array.from({ length: cases }, (_, i) => {
+    const number = first + i;
+    return generate(seed, number, packets, PACES[number % PACES.length]);
+  });
 }
 
 export async function runOracle(scenarios: readonly Scenario[], run: OracleRun): Promise<OracleTally> {
