@@ -397,16 +397,15 @@ export class Director {
       server.counters[IN_BYTES] += headers.end - headers.ip;
     }
     this.connections.advance(id, REQUEST, server, view, headers, now);
+    const method = records[base + FLAGS] & IP_VS_CONN_F_FWD_MASK;
+    if (method === IP_VS_CONN_F_BYPASS && headers.family === 6 && this.#isForUs(view)) return DROP_LOCAL_BYPASS;
     if (this.#hops(view) <= 1) {
       const verdict = this.#answer(frames, ICMP_TIME_EXCEEDED, DROP_TTL, now);
       if (verdict === ANSWER) this.#countAnswer(id);
       return verdict;
     }
-    const method = records[base + FLAGS] & IP_VS_CONN_F_FWD_MASK;
     if (method !== IP_VS_CONN_F_MASQ) {
-      const isBypass = method === IP_VS_CONN_F_BYPASS;
-      if (isBypass && headers.family === 6 && this.#isForUs(view)) return DROP_LOCAL_BYPASS;
-      this.nextHop = isBypass ? undefined : server;
+      this.nextHop = method === IP_VS_CONN_F_BYPASS ? undefined : server;
       passHop(view, headers);
       return FORWARD;
     }
