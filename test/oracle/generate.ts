@@ -9,7 +9,7 @@ import type { Conversation, MarkRule, PacketStep, Scenario, Step } from './scena
 import { CLIENTS, clientAddress, SERVERS, VIRTUALS, virtualAddress } from './world.ts';
 
 /** Seconds that scenarios wait in their middle, by kind: nothing, until reset connections are gone, until SYNs are. */
-const WAITS = { short: [], medium: [13], long: [70] } as const;
+const WAITS = { short: [], medium: [14], long: [70] } as const;
 export type Pace = keyof typeof WAITS;
 
 const TCP_SCRIPT = ['c S', 's SA', 'c A', 'c PA', 's A', 's PA', 'c A', 'c FA', 's A', 's FA', 'c A'] as const;
