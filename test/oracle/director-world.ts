@@ -76,8 +76,7 @@ export class DirectorWorld {
       icmpRate: { perSecond: Number.POSITIVE_INFINITY, burst: Number.POSITIVE_INFINITY },
     });
     this.#dataplane = new LocalDataPlane(this.director, () => this.#now);
-    // Of iptables' rules the last that matches decides, of Ballast's the first.
-    for (const { protocol, virtual, virtualPort, mark } of [...marks].reverse()) {
+    for (const { protocol, virtual, virtualPort, mark } of marks) {
       const rule = { mark, protocol, destination: virtual as Prefix, destinationPorts: `${virtualPort}` as PortList };
       this.#dataplane.applyNow({ type: 'add-mark', rule });
     }

@@ -78,7 +78,8 @@ export function editOf(random: Random, plan: Plan): Step[] {
   if (dice < 75) return [command(`-E ${service.name} ${serviceOptions(random, service)}`)];
   if (dice < 80) {
     service.isThere = !service.isThere;
-    if (service.isThere) return [command(addService(random, service)), command(addServer(random, service))];
+    // A server that comes back to another service begins at zero too.
+    if (service.isThere) return [settle(), command(addService(random, service)), command(addServer(random, service))];
     service.servers.clear();
     return [command(`-D ${service.name}`)];
   }

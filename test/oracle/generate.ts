@@ -66,8 +66,13 @@ export function generate(seed: number, index: number, packets: number, pace: Pac
   return { name: `seed ${seed} case ${index} (${pace})`, marks: marksOf(plan), steps };
 }
 
+/** No two of them for the same packets: of the kernel's rules the last decides, of Ballast's the first. */
 function marksOf(plan: Plan): MarkRule[] {
-  return plan.services.flatMap((service) => service.marks);
+  const rules = new Map<string, MarkRule>();
+  for (const rule of plan.services.flatMap((service) => service.marks)) {
+    rules.set(`${rule.family} ${rule.protocol} ${rule.virtual} ${rule.virtualPort}`, rule);
+  }
+  return [...rules.values()];
 }
 
 /** A conversation with one of the services, now and then with nobody. */
