@@ -22,7 +22,6 @@ const SYSCTLS: Readonly<Record<string, readonly number[]>> = {
   sloppy_sctp: [0, 1],
   secure_tcp: [0, 3],
   drop_packet: [0, 3],
-  am_droprate: [2, 5, 10],
   nat_icmp_send: [0, 1],
   cache_bypass: [0, 1],
 };
@@ -57,7 +56,9 @@ export function firstConfiguration(random: Random): Plan {
   const services: GeneratedService[] = [];
   const count = 1 + random.below(4);
   for (let i = 0; i < count; i++) services.push(newService(random, i));
-  const steps: Step[] = [];
+  // It counts from the next second on: nobody can say when that is.
+  const droprate: Step = { kind: 'sysctl', name: 'am_droprate', value: random.pick([2, 5, 10]) };
+  const steps: Step[] = random.chance(0.3) ? [droprate] : [];
   for (let left = random.below(4); left > 0; left--) steps.push(sysctl(random));
   if (random.chance(0.5)) steps.push(command(timeouts(random)));
   for (const service of services) {
