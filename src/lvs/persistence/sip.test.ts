@@ -51,6 +51,8 @@ const FOUND: readonly [name: string, message: string, callId: string | undefined
   ['what follows a value that begins with no word', `${HEAD}Call-ID: ;\r\nCall-ID: abc\r\n`, 'abc'],
   ['what follows a value without a domain behind its @', `${HEAD}Call-ID: no@\r\ni: abc\r\n`, 'abc'],
   ['no value with two @', `${HEAD}Call-ID: a@b@c\r\nCall-ID: abc\r\n`, undefined],
+  ['no header that the kernel jumps over behind two without a word', twoWithoutWord(''), undefined],
+  ['a header behind where the kernel goes on after two without a word', twoWithoutWord('x'.repeat(90)), 'abc'],
   [
     'all characters of words',
     `${HEAD}Call-ID: ${WORD.join('')}@${WORD.join('')}\r\n`,
@@ -59,6 +61,11 @@ const FOUND: readonly [name: string, message: string, callId: string | undefined
   ['letters of Latin-1', `${HEAD}Call-ID: \xc0\xd6\xd8\xf6\xf8\xff\r\n`, '\xc0\xd6\xd8\xf6\xf8\xff'],
   ['a letter of Latin-1 behind the compact form', `${HEAD}i\xe9: no\r\nCall-ID: abc\r\n`, 'abc'],
 ];
+
+/** After a value without a word the kernel adds the place of its value to where it began: the second time too much. */
+function twoWithoutWord(between: string): string {
+  return `A\r\nCall-ID: ;\r\nCall-ID: ;${between}\r\nCall-ID: abc\r\n`;
+}
 
 suite('what is found', () => {
   for (const [name, message, expected] of FOUND) test(name, () => assert.equal(callId(message), expected));
