@@ -64,6 +64,21 @@ export class LoadedService {
   }
 }
 
+/** Has every look at a weight of the service's servers counted, and stops whoever looks more often than `most`. */
+export function countLooks({ servers }: Service, most: number): { looks: number } {
+  const counter = { looks: 0 };
+  for (const server of servers) {
+    const { weight } = server;
+    Object.defineProperty(server, 'weight', {
+      get() {
+        if (++counter.looks > most) throw new Error(`more than ${most} looks`);
+        return weight;
+      },
+    });
+  }
+  return counter;
+}
+
 function numberOf({ words }: Server): number {
   return words[0] & 0xffff;
 }

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { tcp } from '../../../test/support/frames.ts';
+import { countLooks } from '../../../test/support/loaded-service.ts';
 import { Site, type SiteOptions } from '../../../test/support/site.ts';
 import { TestDirector } from '../../../test/support/test-director.ts';
 
@@ -130,6 +131,15 @@ suite('mh', () => {
     assert.deepEqual(new Set(site.clients()), new Set(['1']));
     site.edit(1, 0);
     assert.deepEqual(new Set(site.clients()), new Set(['-']));
+  });
+
+  test('mh-fallback does not search where nobody can be found', () => {
+    const site = new Hashed({ scheduler: 'mh', schedulerFlags: ['flag-1'], weights: [1, 1, 1] });
+    for (const number of [1, 2, 3]) site.edit(number, 0);
+    site.send(1);
+    const counter = countLooks(site.lab.director.services.find(site.service), 100);
+    site.send(2);
+    assert.equal(counter.looks, 4, 'once at each, and at the first choice');
   });
 
   test('without servers, or with none that ever had a weight, nobody is served', () => {

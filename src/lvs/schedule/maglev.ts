@@ -84,6 +84,8 @@ export class Maglev implements Scheduler {
   }
 
   #fallBack(key: number, slot: number): Server | undefined {
+    // All slots would be looked at for nobody, 0.6 ms for a packet.
+    if (!this.#seated.some(isAble)) return undefined;
     for (let offset = 0; offset < MAGLEV_SLOTS; offset++) {
       const next = sipHash((key + ((offset + slot) % MAGLEV_SLOTS)) | 0, OFFSET_KEY) % MAGLEV_SLOTS;
       const server = this.#seated[this.#slots[next]];

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Load, LoadedService } from '../../../test/support/loaded-service.ts';
+import { countLooks, type Load, LoadedService } from '../../../test/support/loaded-service.ts';
 import { Random } from '../../../test/support/random.ts';
 
 const HEAD = -1;
@@ -123,21 +123,6 @@ test('wrr picks as the kernel does while servers come, go, are edited, overloade
   );
 });
 
-/** Has every look at a server's weight counted, and stops a pick that looks too often. */
-function countLooks(service: LoadedService, most: number): { looks: number } {
-  const counter = { looks: 0 };
-  for (const server of service.service.servers) {
-    const { weight } = server;
-    Object.defineProperty(server, 'weight', {
-      get() {
-        if (++counter.looks > most) throw new Error(`more than ${most} looks`);
-        return weight;
-      },
-    });
-  }
-  return counter;
-}
-
 const HUGE = 2 ** 31 - 1;
 
 test('with weights of two thousand million a pick looks at each server a few times only', () => {
@@ -166,7 +151,7 @@ test('with weights of two thousand million a pick looks at each server a few tim
     ],
   ] as const) {
     const service = new LoadedService('wrr', loads);
-    const counter = countLooks(service, 500);
+    const counter = countLooks(service.service, 500);
     assert.deepEqual(
       expected.map(() => service.pick()),
       expected,
