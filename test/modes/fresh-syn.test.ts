@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ServiceKey } from '../../src/lvs/model.ts';
-import { tcp } from '../support/frames.ts';
+import { CHUNKS, type ChunkName, sctp, tcp } from '../support/frames.ts';
 import { Random } from '../support/random.ts';
 import { TestDirector } from '../support/test-director.ts';
 
@@ -85,6 +85,24 @@ for (const [state, close] of [
     }
   });
 }
+
+test('the same holds for an INIT on an association that is closing', () => {
+  for (const [freshSyn, expected] of [
+    [false, '2'],
+    [true, '1'],
+  ] as const) {
+    const lab = new TestDirector();
+    const service = lab.addService('sctp:10.0.0.1:80');
+    lab.tune(service, { freshSyn });
+    for (const server of [FIRST, SECOND]) lab.addServer(service, server);
+    const client = (chunk: ChunkName): string => lab.target(sctp({ ...ENDS, chunks: [CHUNKS[chunk]] }));
+    assert.equal(client('INIT'), '2');
+    lab.packet(sctp({ src: '192.168.1.2', dst: ENDS.src, sport: 80, dport: 4000, chunks: [CHUNKS['COOKIE ACK']] }));
+    assert.equal(client('INIT'), '2', 'it lives');
+    assert.equal(client('SHUTDOWN'), '2');
+    assert.equal(client('INIT'), expected);
+  }
+});
 
 test('a repeated SYN of a connection that lives stays where it is', () => {
   const site = new Site(true);

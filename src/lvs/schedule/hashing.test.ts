@@ -74,6 +74,19 @@ suite('sh', () => {
     assert.ok(after > (CLIENTS * 5) / 8, `${after} of ${CLIENTS}`);
   });
 
+  test('a server that comes or goes moves clients; without one nobody is served', () => {
+    const site = new Hashed({ scheduler: 'sh', weights: [1, 1] });
+    const before = site.clients();
+    site.add(3);
+    assert.deepEqual(new Set(site.clients()), new Set(['1', '2', '3']));
+    site.delete(3);
+    assert.deepEqual(site.clients(), before);
+    site.delete(2);
+    assert.deepEqual(new Set(site.clients()), new Set(['1']));
+    site.delete(1);
+    assert.deepEqual(new Set(site.clients()), new Set(['-']));
+  });
+
   test('with sh-fallback nobody is left without a server while one can, and with none all are', () => {
     const site = new Hashed({ scheduler: 'sh', schedulerFlags: ['flag-1'], weights: [1, 0, 0] });
     assert.deepEqual(new Set(site.clients()), new Set(['1']));

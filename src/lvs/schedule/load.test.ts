@@ -116,17 +116,31 @@ function nearTies(scheduler: string): fc.Arbitrary<Load[]> {
 }
 
 for (const [scheduler, model] of Object.entries(MODELS)) {
-  test(`${scheduler} picks as the kernel's rule says, with any weights and connections`, () => {
+  test(`${scheduler} picks as the kernel's rule says, with any weights and connections, also after changes`, () => {
+    const loads = fc.oneof(fc.array(server, { maxLength: 6 }), nearTies(scheduler));
     fc.assert(
-      fc.property(fc.oneof(fc.array(server, { maxLength: 6 }), nearTies(scheduler)), (loads) => {
-        const candidates = loads.map((one, i) => ({
-          number: i + 1,
-          weight: BigInt(one.weight),
-          active: BigInt(one.active),
-          overhead: 256n * BigInt(one.active) + BigInt(one.active + one.inactive),
-        }));
-        const able = candidates.filter(({ weight: own }, i) => own > 0n && !loads[i].overloaded);
-        assert.equal(new LoadedService(scheduler, loads).pick(), model(able)?.number ?? 0);
+      fc.property(loads, fc.array(fc.tuple(weight, fc.boolean()), { maxLength: 3 }), (servers, changes) => {
+        const numbered = servers.map((one, i) => ({ ...one, number: i + 1 }));
+        const service = new LoadedService(scheduler, servers);
+        // What lblc and lblcr have picked once they remember.
+        if (!scheduler.startsWith('lblc')) service.pick();
+        for (const [other, isRemoval] of changes) {
+          const [first] = numbered;
+          if (first === undefined) break;
+          if (isRemoval) service.remove(first.number);
+          else service.edit(first.number, other);
+          if (isRemoval) numbered.shift();
+          else numbered[0] = { ...first, weight: other };
+        }
+        const able = numbered
+          .filter(({ weight: own, overloaded }) => own > 0 && !overloaded)
+          .map(({ number, weight: own, active, inactive }) => ({
+            number,
+            weight: BigInt(own),
+            active: BigInt(active),
+            overhead: 256n * BigInt(active) + BigInt(active + inactive),
+          }));
+        assert.equal(service.pick(), model(able)?.number ?? 0);
       }),
       { numRuns: 1000 },
     );
