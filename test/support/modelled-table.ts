@@ -11,6 +11,7 @@ import {
   DESTINATION_6,
   FLAGS,
   KIND,
+  KIND_TEMPLATE,
   LOCAL,
   LOCAL_6,
   layConnectionMemory,
@@ -108,18 +109,20 @@ export class ModelledTable {
     return this.table.lookupIpv6(kind, this.#view, 0, ports);
   }
 
-  /** The table finds the newest of the entries of a key, or none where there is none. */
+  /** The table finds the newest of the entries of a key, or none where there is none; nobody asks for port 0. */
   check(key: Key): void {
+    if (key.ports >>> 16 === 0 && (key.kind & KIND_TEMPLATE) === 0) return;
     const newest = [...(this.#entries.get(nameOf(key)) ?? [])].at(-1) ?? 0;
     assert.equal(this.lookup(key), newest, nameOf(key));
   }
 
-  /** Gives a connection another request key, which makes it the newest of that. */
+  /** Makes a connection without reply key a template of other ports, which is the newest of its new key. */
   rekey(index: number, ports: number): void {
     const connection = this.live[index];
-    const { id, request } = connection;
-    const other = { ...request, ports };
-    this.table.rekey(id, request.kind, ports);
+    const { id, request, reply } = connection;
+    if (reply !== undefined) return;
+    const other = { ...request, kind: request.kind | KIND_TEMPLATE, ports };
+    this.table.rekey(id, other.kind, ports);
     this.#entries.get(nameOf(request))?.delete((id << 1) | REQUEST);
     this.#note(other, (id << 1) | REQUEST);
     this.live[index] = { ...connection, request: other };
@@ -152,8 +155,8 @@ export class ModelledTable {
   }
 }
 
-/** Keys of a connection among few clients, of which each has `ports` ports, virtual services and servers. */
-export function randomKeys(random: Random, ports = 400): Keys {
+/** Keys of a connection among few clients, of which each has `ports` ports and now and then 0, services and servers. */
+export function randomKeys(random: Random, ports = 400, portless = 0.1): Keys {
   const isIpv6 = random.chance(0.4);
   const kind = (random.pick([6, 17]) << 8) | (isIpv6 ? 6 : 4);
   const address = (net: number, count: number): number[] => {
@@ -161,7 +164,7 @@ export function randomKeys(random: Random, ports = 400): Keys {
     return isIpv6 ? [0x20010db8, net, random.below(2), host] : [((net << 24) | host) >> 0];
   };
   const client = address(10, 64);
-  const clientPort = 1024 + random.below(ports);
+  const clientPort = random.chance(portless) ? 0 : 1024 + random.below(ports);
   const [virtual, server] = [address(172, 3), address(192, 8)];
   const [virtualPort, serverPort] = [random.pick([80, 443]), random.pick([8080, 80])];
   return {
