@@ -57,6 +57,8 @@ class Play {
       if (lines.length > 0) {
         const result = this.#world.ipvsadm(['-R'], lines.join('\n'));
         for (const _ of lines) outcomes.push({ at, outcome: { kind: 'command', ...result } });
+        // Connections of servers that are gone end in the background.
+        if (this.#endsLost) Atomics.wait(PAUSE, 0, 0, PAUSE_MS);
         i += lines.length;
         continue;
       }

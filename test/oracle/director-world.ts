@@ -52,6 +52,11 @@ export class DirectorWorld {
   readonly #engine: Engine;
   readonly #pool = new FramePool(FRAMES);
   readonly #links: Readonly<Record<Side, MemoryLink>>;
+  /**
+   * A connection ended with a packet that the kernel answers itself. There the answer looks like one of the connection's, if
+   * that is not NAT, and revives it.
+   */
+  isInDoubt = false;
   #now = 0;
   #passed = 0;
 
@@ -71,8 +76,7 @@ export class DirectorWorld {
       icmpRate: { perSecond: Number.POSITIVE_INFINITY, burst: Number.POSITIVE_INFINITY },
     });
     this.#dataplane = new LocalDataPlane(this.director, () => this.#now);
-    // Of iptables' rules the last that matches decides, of Ballast's the first.
-    for (const { protocol, virtual, virtualPort, mark } of [...marks].reverse()) {
+    for (const { protocol, virtual, virtualPort, mark } of marks) {
       const rule = { mark, protocol, destination: virtual as Prefix, destinationPorts: `${virtualPort}` as PortList };
       this.#dataplane.applyNow({ type: 'add-mark', rule });
     }
@@ -107,12 +111,16 @@ export class DirectorWorld {
 
   exchange(side: Side, packet: Uint8Array): Exchange {
     const passed = this.#passed;
+    const { table } = this.director.connections;
+    const before = table.count;
     this.#links[side].deliver(frameInto(side, packet));
     this.#engine.turn(this.#now | 0);
     const emissions = SIDE_NAMES.flatMap((each) =>
       this.#links[each].sent.splice(0).map((frame) => ({ side: each, frame: hex(frame) })),
     );
-    return { emissions, isPassed: this.#passed > passed };
+    const isPassed = this.#passed > passed;
+    this.isInDoubt ||= isPassed && table.count < before;
+    return { emissions, isPassed };
   }
 
   async ipvsadm(args: readonly string[], input = ''): Promise<{ status: number; output: string }> {

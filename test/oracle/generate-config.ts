@@ -78,7 +78,8 @@ export function editOf(random: Random, plan: Plan): Step[] {
   if (dice < 75) return [command(`-E ${service.name} ${serviceOptions(random, service)}`)];
   if (dice < 80) {
     service.isThere = !service.isThere;
-    if (service.isThere) return [command(addService(random, service)), command(addServer(random, service))];
+    // A server that comes back to another service begins at zero too.
+    if (service.isThere) return [settle(), command(addService(random, service)), command(addServer(random, service))];
     service.servers.clear();
     return [command(`-D ${service.name}`)];
   }
@@ -127,7 +128,7 @@ function serviceOptions(random: Random, service: GeneratedService): string {
   if (flags.length > 0) words.push('-b', flags.join(','));
   const isMark = service.marks.length > 0;
   if ((service.port === 0 && !isMark) || random.chance(0.3)) {
-    words.push('-p', String(random.pick([5, 6, 8, 20, 60, 100, 360])));
+    words.push('-p', String(random.pick([9, 10, 11, 30, 60, 100, 360])));
     if (random.chance(0.3)) {
       words.push(
         '-M',
@@ -195,8 +196,9 @@ function newThresholds(random: Random): string {
   return random.chance(0.5) ? `-x ${upper}` : `-x ${upper} -y ${random.below(upper + 1)}`;
 }
 
+/** Short ones are over when a scenario has waited for 14 s, and not before a part of it is played. */
 function timeouts(random: Random): string {
-  const value = (): number => random.pick([0, 5, 6, 8, 100, 900]);
+  const value = (): number => random.pick([0, 9, 10, 11, 100, 900]);
   return `--set ${value()} ${value()} ${value()}`;
 }
 

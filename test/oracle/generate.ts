@@ -9,7 +9,7 @@ import type { Conversation, MarkRule, PacketStep, Scenario, Step } from './scena
 import { CLIENTS, clientAddress, SERVERS, VIRTUALS, virtualAddress } from './world.ts';
 
 /** Seconds that scenarios wait in their middle, by kind: nothing, until reset connections are gone, until SYNs are. */
-const WAITS = { short: [], medium: [13], long: [70] } as const;
+const WAITS = { short: [], medium: [14], long: [70] } as const;
 export type Pace = keyof typeof WAITS;
 
 const TCP_SCRIPT = ['c S', 's SA', 'c A', 'c PA', 's A', 's PA', 'c A', 'c FA', 's A', 's FA', 'c A'] as const;
@@ -66,8 +66,13 @@ export function generate(seed: number, index: number, packets: number, pace: Pac
   return { name: `seed ${seed} case ${index} (${pace})`, marks: marksOf(plan), steps };
 }
 
+/** No two of them for the same packets: of the kernel's rules the last decides, of Ballast's the first. */
 function marksOf(plan: Plan): MarkRule[] {
-  return plan.services.flatMap((service) => service.marks);
+  const rules = new Map<string, MarkRule>();
+  for (const rule of plan.services.flatMap((service) => service.marks)) {
+    rules.set(`${rule.family} ${rule.protocol} ${rule.virtual} ${rule.virtualPort}`, rule);
+  }
+  return [...rules.values()];
 }
 
 /** A conversation with one of the services, now and then with nobody. */

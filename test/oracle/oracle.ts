@@ -142,7 +142,10 @@ function report(finding: Finding, folder: string, number: number): void {
   console.log(`  scenario and captures: ${folder}/${number}-*`);
 }
 
-function summary({ cases, packets, different, ambiguous }: OracleTally): string {
-  const rest = ambiguous === 0 ? '' : `; ${ambiguous} cut short where the kernel's timer wheel decides`;
-  return `${cases} cases, ${packets} packets compared, ${different} cases different${rest}`;
+function summary({ cases, packets, different, unsteady, ambiguous }: OracleTally): string {
+  const notes = [
+    ...(unsteady === 0 ? [] : [`${unsteady} differed once and not again`]),
+    ...(ambiguous === 0 ? [] : [`${ambiguous} cut short where the kernel's timer wheel decides`]),
+  ];
+  return [`${cases} cases, ${packets} packets compared, ${different} cases different`, ...notes].join('; ');
 }

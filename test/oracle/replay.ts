@@ -40,6 +40,7 @@ export async function replay(scenario: Scenario, kernel: readonly TimedOutcome[]
     if (found !== undefined) return { difference: { step: i, ...found }, director, packets, ambiguousFrom: undefined };
     if (outcome.kind === 'packet') packets++;
     i += Math.max(1, lines.length);
+    if (world.isInDoubt) return { difference: undefined, director, packets, ambiguousFrom: i };
   }
   return { difference: undefined, director, packets, ambiguousFrom: undefined };
 }

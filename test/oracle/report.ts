@@ -9,11 +9,14 @@ import type { PacketStep, Step } from './scenario.ts';
 import type { Finding } from './shrink.ts';
 import { frameInto } from './world.ts';
 
-export function describe({ scenario, outcomes, difference }: Finding): string {
+/** Everything up to the difference, or the last `most` steps. */
+export function describe({ scenario, outcomes, difference }: Finding, most = Number.POSITIVE_INFINITY): string {
   const marks = scenario.marks.map(
     ({ protocol, virtual, virtualPort, mark }) => `  mark ${mark}: ${protocol} to ${virtual} port ${virtualPort}`,
   );
-  const steps = scenario.steps.map((step, i) => `  ${seconds(outcomes[i])}  ${describeStep(step, outcomes[i])}`);
+  const steps = scenario.steps
+    .map((step, i) => `  ${seconds(outcomes[i])}  ${describeStep(step, outcomes[i])}`)
+    .slice(Math.max(0, difference.step + 1 - most), difference.step + 1);
   return [
     `difference: ${scenario.name}, step ${difference.step + 1}: ${difference.what}`,
     ...marks,

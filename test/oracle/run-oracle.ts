@@ -5,6 +5,7 @@
 import { generate, type Pace } from './generate.ts';
 import type { TimedOutcome } from './outcome.ts';
 import { replay } from './replay.ts';
+import { describe } from './report.ts';
 import type { Scenario } from './scenario.ts';
 import { type Finding, type Play, shrink } from './shrink.ts';
 
@@ -23,6 +24,8 @@ export interface OracleTally {
   packets: number;
   /** Cases in which the last part was not compared (see replay.ts). */
   ambiguous: number;
+  /** Cases that differed once and not when the kernel played them again: the moment of its timers decided. */
+  unsteady: number;
   different: number;
 }
 
@@ -43,14 +46,13 @@ export function scenariosOf(seed: number, first: number, cases: number, packets:
 }
 
 export async function runOracle(scenarios: readonly Scenario[], run: OracleRun): Promise<OracleTally> {
-  const tally: OracleTally = { cases: 0, packets: 0, ambiguous: 0, different: 0 };
+  const tally: OracleTally = { cases: 0, packets: 0, ambiguous: 0, unsteady: 0, different: 0 };
   for (let at = 0; at < scenarios.length; at += PORTION) {
     const portion = scenarios.slice(at, at + PORTION);
     const played = await run.play(portion);
     for (const [i, scenario] of portion.entries()) await compare(scenario, played[i], run, tally);
-    run.say(
-      `${tally.cases} cases, ${tally.packets} packets, ${tally.different} different, ${tally.ambiguous} cut short`,
-    );
+    const { cases, packets, different, unsteady, ambiguous } = tally;
+    run.say(`${cases} cases, ${packets} packets, ${different} different, ${unsteady} unsteady, ${ambiguous} cut short`);
   }
   return tally;
 }
@@ -67,8 +69,21 @@ async function compare(
   tally.packets += packets;
   if (ambiguousFrom !== undefined) tally.ambiguous++;
   if (difference === undefined) return;
+  const found = { scenario, outcomes, director, difference };
+  const again = await playAgain(scenario, run.play);
+  if (again === undefined) {
+    tally.unsteady++;
+    run.say(`${scenario.name}: differs once and not again\n${describe(found, 12)}`);
+    return;
+  }
   tally.different++;
   run.say(`${scenario.name}: step ${difference.step + 1}: ${difference.what}`);
-  if (tally.different > MOST_FINDINGS) return;
-  run.onFinding(await shrink({ scenario, outcomes, director, difference }, run.play));
+  if (tally.different <= MOST_FINDINGS) run.onFinding(await shrink(again, run.play));
+}
+
+/** What the kernel makes of a scenario the second time, if that differs from the director too. */
+async function playAgain(scenario: Scenario, play: Play): Promise<Finding | undefined> {
+  const [outcomes] = await play([scenario]);
+  const { difference, director } = await replay(scenario, outcomes);
+  return difference && { scenario, outcomes, director, difference };
 }

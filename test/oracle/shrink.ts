@@ -4,7 +4,7 @@
 
 import type { TimedOutcome } from './outcome.ts';
 import { type Difference, replay } from './replay.ts';
-import { commandsFrom, type Scenario, type Step } from './scenario.ts';
+import { commandsFrom, conversationName, type PacketStep, type Scenario, type Step } from './scenario.ts';
 
 /** Scenarios that are tried beside one another. */
 const TRIED_AT_ONCE = 12;
@@ -23,10 +23,11 @@ export type Play = (scenarios: readonly Scenario[]) => Promise<readonly (readonl
 /** The shortest scenario found that still shows a difference. */
 export async function shrink(found: Finding, play: Play): Promise<Finding> {
   let best = cut(found);
-  // Most differences do not need time to pass, and without that the rest goes fast.
-  const hurried = withSteps(best.scenario, withoutWaits(best.scenario.steps));
-  best = (await firstThatDiffers(best, [hurried], play)) ?? best;
-  best = cut(best);
+  for (const simplify of SIMPLER) {
+    const simpler = withSteps(best.scenario, simplify(best.scenario.steps));
+    if (simpler.steps.length === best.scenario.steps.length) continue;
+    best = cut((await firstThatDiffers(best, [simpler], play)) ?? best);
+  }
   for (let size = Math.ceil(best.scenario.steps.length / 2); size >= 1; ) {
     const smaller = await firstThatDiffers(best, candidates(best.scenario, size), play);
     if (smaller !== undefined) best = cut(smaller);
@@ -58,9 +59,35 @@ function candidates(scenario: Scenario, size: number): Scenario[] {
   return shorter;
 }
 
+/** What most differences do without. */
+const SIMPLER: readonly ((steps: readonly Step[]) => Step[])[] = [
+  withoutWaits,
+  sameService,
+  sameConversation,
+  withoutLooks,
+];
+
 /** Without the pauses, but for one in which counters settle before a last look at them. */
 function withoutWaits(steps: readonly Step[]): Step[] {
   return steps.filter((step, i) => step.kind !== 'wait' || i === steps.length - 2);
+}
+
+function withoutLooks(steps: readonly Step[]): Step[] {
+  return steps.filter((step, i) => step.kind !== 'look' || i === steps.length - 1);
+}
+
+/** Packets to the last packet's virtual end alone. */
+function sameService(steps: readonly Step[]): Step[] {
+  return packetsLike(steps, (step, last) => step.virtual === last.virtual && step.virtualPort === last.virtualPort);
+}
+
+function sameConversation(steps: readonly Step[]): Step[] {
+  return packetsLike(steps, (step, last) => conversationName(step) === conversationName(last));
+}
+
+function packetsLike(steps: readonly Step[], isLike: (step: PacketStep, last: PacketStep) => boolean): Step[] {
+  const last = steps[steps.length - 1];
+  return last.kind !== 'packet' ? [...steps] : steps.filter((step) => step.kind !== 'packet' || isLike(step, last));
 }
 
 function withSteps(scenario: Scenario, steps: readonly Step[]): Scenario {

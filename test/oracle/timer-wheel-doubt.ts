@@ -49,7 +49,10 @@ function spanOf({ records }: Connections, id: number): Span {
   return { first: expires - SLACK, last: expires + records[base + TIMEOUT] / LATEST_SHARE + SLACK };
 }
 
-/** Whether a template may find its last connection there or gone when its time is over, which puts it off or ends it. */
+/**
+ * Whether a template, at one of the times when it is over or put off, may find its last connection there or gone, or may
+ * not have come to that time yet.
+ */
 function isTornBetween(connections: Connections, template: number, now: number): boolean {
   const { records, table } = connections;
   let { first, last } = spanOf(connections, template);
@@ -60,6 +63,7 @@ function isTornBetween(connections: Connections, template: number, now: number):
     if (records[base + KIND] !== 0 && isChild) children.push(spanOf(connections, id));
   }
   while (first < now) {
+    if (now < last) return true;
     if (children.some((child) => child.first > last)) {
       first += POSTPONED;
       last += POSTPONED + POSTPONED / LATEST_SHARE;

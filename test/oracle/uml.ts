@@ -132,6 +132,8 @@ done
 ip link set lo up
 stty raw -echo < /dev/console
 chrt --idle 0 ${[process.execPath, ...program, folder].join(' ')} < /dev/console
+# The program has ended, so whoever started it is gone.
+rm -rf ${folder}
 halt -f
 `;
 }

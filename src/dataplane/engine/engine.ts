@@ -3,7 +3,8 @@
 // `receive` to `transmit` or `recycle`; it never blocks, the thread around it waits.
 // hot path
 
-import type { Director, FrameMemory } from '../../lvs/director.ts';
+import type { Director } from '../../lvs/director.ts';
+import type { FrameMemory } from '../../lvs/frame-memory.ts';
 import type { Server } from '../../lvs/service/server.ts';
 import { ANSWER, FORWARD, PASS } from '../../lvs/verdict.ts';
 import { ETH_HLEN, ETH_P_IP, ETH_P_IPV6, ETH_TYPE, writeAddresses } from '../../packet/ethernet.ts';

@@ -204,7 +204,9 @@ export class KernelMirror implements HostAddresses {
   }
 
   #routeTo(family: number, words: Int32Array): EngineRoute | undefined {
-    return this.adjacencies.routes.lookup(family === 4 ? 4 : 6, [words[0], words[1], words[2], words[3]])?.route;
+    // Asked of the source of every new connection.
+    if (family === 4) return this.adjacencies.routes.lookupIpv4(words[0])?.route;
+    return this.adjacencies.routes.lookup(6, [words[0], words[1], words[2], words[3]])?.route;
   }
 
   #listRoutes(): void {

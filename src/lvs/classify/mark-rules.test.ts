@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { frame, type PacketFields, tcp, udp } from '../../../test/support/frames.ts';
 import { Headers, PARSE_OK, parseFrame } from '../../packet/parse.ts';
+import type { Prefix } from '../../packet/prefix.ts';
 import { LvsError, type MarkRule } from '../model.ts';
 import { formatMarkRule, MarkRules } from './mark-rules.ts';
 import { Marks } from './marks.ts';
@@ -145,4 +146,19 @@ test('there is an end to how many rules are taken', () => {
   const rules = new MarkRules();
   for (let mark = 1; mark <= 4096; mark++) rules.add(rule(mark));
   assert.throws(() => rules.add(rule(5000)), { code: 'ENOMEM', message: 'there are 4096 rules already' });
+});
+
+test('a rule that is there, or is not, is told by its canonical form however it was written', () => {
+  const rules = new MarkRules();
+  const rule = { mark: 7, destination: '192.0.2.1' as Prefix };
+  rules.add(rule);
+  assert.throws(() => rules.add(rule), {
+    code: 'EEXIST',
+    message: "the rule '--mark 7 --destination 192.0.2.1' exists",
+  });
+  const other = { mark: 8, destination: '192.0.2.1' as Prefix };
+  assert.throws(() => rules.delete(other), {
+    code: 'ENOENT',
+    message: "there is no rule '--mark 8 --destination 192.0.2.1'",
+  });
 });

@@ -61,16 +61,17 @@ export class MarkRules {
   /** @throws LvsError EINVAL for what makes no sense, EEXIST for a rule that is there, ENOMEM for one too many. */
   add(rule: MarkRule): void {
     const checked = checkMarkRule(rule);
-    if (this.#find(checked) !== undefined) throw new LvsError('EEXIST', `the rule '${formatMarkRule(rule)}' exists`);
+    if (this.#find(checked) !== undefined) throw new LvsError('EEXIST', `the rule '${formatMarkRule(checked)}' exists`);
     if (this.#rules.size >= MAX_MARK_RULES) throw new LvsError('ENOMEM', `there are ${MAX_MARK_RULES} rules already`);
     this.#rules.set(++this.#lastNumber, checked);
   }
 
   /** @throws LvsError ENOENT when there is no such rule, EINVAL for what cannot be one. */
   delete(rule: MarkRule | number): void {
-    const number = typeof rule === 'number' ? rule : this.#find(checkMarkRule(rule));
+    const checked = typeof rule === 'number' ? rule : checkMarkRule(rule);
+    const number = typeof checked === 'number' ? checked : this.#find(checked);
     if (number !== undefined && this.#rules.delete(number)) return;
-    const name = typeof rule === 'number' ? `of number ${rule}` : `'${formatMarkRule(rule)}'`;
+    const name = typeof checked === 'number' ? `of number ${checked}` : `'${formatMarkRule(checked)}'`;
     throw new LvsError('ENOENT', `there is no rule ${name}`);
   }
 

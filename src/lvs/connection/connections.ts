@@ -49,15 +49,7 @@ import {
   VIRTUAL,
   VIRTUAL_6,
 } from './layout.ts';
-import {
-  isActiveSctpState,
-  nextSctpState,
-  SCTP_CLOSED,
-  SCTP_ESTABLISHED,
-  SCTP_INIT,
-  SCTP_INIT1,
-  sctpEvent,
-} from './sctp-state.ts';
+import { isActiveSctpState, nextSctpState, SCTP_CLOSED, SCTP_ESTABLISHED, sctpEvent } from './sctp-state.ts';
 import { StateTimes } from './state-times.ts';
 import { ConnectionTable, type HashSeed } from './table.ts';
 import {
@@ -70,8 +62,6 @@ import {
   TCP_INPUT,
   TCP_INPUT_ONLY,
   TCP_OUTPUT,
-  TCP_SYN_RECV,
-  TCP_SYNACK,
   TCP_TIME_WAIT,
 } from './tcp-state.ts';
 import { TimerWheel } from './timer-wheel.ts';
@@ -80,8 +70,6 @@ import { TimerWheel } from './timer-wheel.ts';
 const POSTPONED = 60 * TICKS_PER_SECOND;
 /** Port of a template that is not valid any more. */
 const INVALID_PORT = 0xffff;
-/** An entry that was idle for less is not dropped under pressure. */
-const IDLE_BEFORE_DROP = 60 * TICKS_PER_SECOND;
 
 export class Connections {
   readonly table: ConnectionTable;
@@ -98,8 +86,6 @@ export class Connections {
   /** Rows of servers by index; the director's own list. Row 0 is none. */
   readonly #servers: readonly (Server | undefined)[];
   readonly #wheel: TimerWheel;
-  /** By packets seen: how many more entries are spared (todrop_entry). */
-  readonly #dropCounters: Int8Array = new Int8Array(9);
 
   constructor(memory: ConnectionMemory, seed: HashSeed, servers: readonly (Server | undefined)[], now: number) {
     this.table = new ConnectionTable(memory, seed);
@@ -355,40 +341,6 @@ export class Connections {
   secondsLeft(id: number, now: number): number {
     const ticks = (this.records[(id << RECORD_SHIFT) + EXPIRES] - now) | 0;
     return Math.max(0, Math.floor(ticks / TICKS_PER_SECOND));
-  }
-
-  /** Whether drop_entry may end this entry (ip_vs_random_dropentry). */
-  mayDrop(id: number, now: number): boolean {
-    const records = this.records;
-    const base = id << RECORD_SHIFT;
-    if (this.hasChildren(id)) return false;
-    const state = records[base + STATE];
-    if ((records[base + FLAGS] & IP_VS_CONN_F_TEMPLATE) !== 0) {
-      if (this.serverOf(id)?.service.onePacket === true) return this.#isIdle(base, now);
-      return (state & TEMPLATE_ASSURED) === 0;
-    }
-    switch (protocolOf(records[base + KIND])) {
-      case IPPROTO_TCP:
-        if (state === TCP_SYN_RECV || state === TCP_SYNACK) return true;
-        return state === TCP_ESTABLISHED && this.#isIdle(base, now);
-      case IPPROTO_SCTP:
-        if (state === SCTP_INIT1 || state === SCTP_INIT) return true;
-        return state === SCTP_ESTABLISHED && this.#isIdle(base, now);
-      default:
-        return this.#isIdle(base, now);
-    }
-  }
-
-  /** Whether an entry is idle and has seen 1 … 8 packets, of which each i-th with i packets is meant (todrop_entry). */
-  #isIdle(base: number, now: number): boolean {
-    const records = this.records;
-    const idle = (now + records[base + TIMEOUT] - records[base + EXPIRES]) | 0;
-    if (idle < IDLE_BEFORE_DROP) return false;
-    const packets = records[base + IN_PACKETS];
-    if (packets < 1 || packets > 8) return false;
-    if (--this.#dropCounters[packets] > 0) return false;
-    this.#dropCounters[packets] = packets;
-    return true;
   }
 
   /** Writes what a record takes from its server. */

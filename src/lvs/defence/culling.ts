@@ -4,6 +4,7 @@
 
 import type { Connections } from '../connection/connections.ts';
 import { CONN_F_CONTROLLED, CONTROL, FLAGS, KIND, RECORD_SHIFT } from '../connection/layout.ts';
+import { DropEntry } from './drop-entry.ts';
 
 /** Of all buckets one in so many is looked at in a second. */
 const SAMPLE_SHIFT = 5;
@@ -16,6 +17,7 @@ const CHAIN_LENGTH = 64;
 export class Culling {
   readonly #connections: Connections;
   readonly #random: () => number;
+  readonly #dropEntry: DropEntry;
   readonly #chain = new Int32Array(CHAIN_LENGTH);
   /** Buckets that are left to look at in this second. */
   #buckets = 0;
@@ -25,6 +27,7 @@ export class Culling {
   constructor(connections: Connections, random: () => number) {
     this.#connections = connections;
     this.#random = random;
+    this.#dropEntry = new DropEntry(connections);
   }
 
   /** More is to be done than one call may do. */
@@ -58,7 +61,7 @@ export class Culling {
       for (let at = 0; at < length; at++) {
         const id = this.#chain[at];
         // An entry before may have taken this one along.
-        if (records[(id << RECORD_SHIFT) + KIND] !== 0 && connections.mayDrop(id, now)) connections.drop(id);
+        if (records[(id << RECORD_SHIFT) + KIND] !== 0 && this.#dropEntry.picks(id, now)) connections.drop(id);
       }
     }
   }
