@@ -103,6 +103,7 @@ test('a packet for an address of the machine does not bypass: IPv4 gets an error
   const six = cacheSite({ service: 'fwm:7:6', lab: new TestDirector({ host: machine('2001:db8::1') }) });
   assert.deepEqual([six.send(4000), six.send(4000, { flags: 'A' })], ['drop-local-bypass', 'drop-local-bypass']);
   assert.deepEqual(six.lab.flows(), ['tcp [2001:db8:7::1]:4000 [2001:db8::1]:80 [::]:0 ESTABLISHED 900']);
+  assert.equal(six.send(4000, { flags: 'A', ttl: 1 }), 'drop-local-bypass', 'whatever its hops');
 });
 
 test('hops that are used up are answered, and a full table drops', () => {

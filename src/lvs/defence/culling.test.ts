@@ -10,6 +10,7 @@ import { TestDirector } from '../../../test/support/test-director.ts';
 import { KIND_TEMPLATE, MIN_BUCKETS } from '../connection/layout.ts';
 import { SCTP_STATE_NAMES } from '../connection/sctp-state.ts';
 import { TCP_STATE_NAMES } from '../connection/tcp-state.ts';
+import { DropEntry } from './drop-entry.ts';
 
 /** In so many seconds a bucket is drawn thirty times on average. */
 const LONG = 960;
@@ -115,8 +116,9 @@ test('of entries that saw i packets every i-th is meant, the first one first', (
   }
   site.lab.advance(61);
   const { connections, services } = site.lab.director;
+  const dropEntry = new DropEntry(connections);
   for (let packets = 1; packets <= 9; packets++) {
-    const meant = Array.from({ length: 24 }, (_, i) => connections.mayDrop(24 * (packets - 1) + i + 1, services.now));
+    const meant = Array.from({ length: 24 }, (_, i) => dropEntry.picks(24 * (packets - 1) + i + 1, services.now));
     assert.deepEqual(
       meant,
       meant.map((_, i) => packets < 9 && i % packets === 0),
