@@ -3,16 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ServerOptions, ServiceKey } from '../../src/lvs/model.ts';
-import { tcp } from '../support/frames.ts';
+import { Site, type SiteOptions } from '../support/site.ts';
 import { TestDirector } from '../support/test-director.ts';
 
 const FAST = 1;
 const SLOW = 2;
 
-class Site {
-  readonly lab = new TestDirector({ maxConnections: 20_000 });
-  readonly service: ServiceKey;
+class Timed extends Site {
   /** Microseconds until each server answers; who is not here is dead. */
   readonly answers = new Map([
     [FAST, 1000],
@@ -20,29 +17,24 @@ class Site {
   ]);
   #sport = 1000;
 
-  constructor(scheduler = 'lrt', more: Partial<ServerOptions> = {}) {
-    this.service = this.lab.addService('tcp:10.0.0.1:80', scheduler);
-    for (const number of [FAST, SLOW]) this.lab.addServer(this.service, `192.168.1.${number}:80`, 1, more);
+  constructor(more: SiteOptions = {}) {
+    super({ lab: new TestDirector({ maxConnections: 20_000 }), scheduler: 'lrt', ...more });
   }
 
   measured(number: number): number | undefined {
-    return this.lab.server(this.service, `192.168.1.${number}:80`).responseTimeUs;
+    return this.server(number).responseTimeUs;
   }
 
   /** A connection that is opened, answered and reset, a tenth of a second after the one before; its server. */
   connect(): number {
     this.lab.advance(0.1);
     const sport = this.#sport++;
-    const ends = { src: '10.7.0.1', dst: '10.0.0.1', sport, dport: 80 };
-    const { packet } = this.lab.packet(tcp({ ...ends, flags: 'S' }));
-    const { nextHop } = this.lab.director;
-    const number = nextHop === undefined ? (packet?.[19] ?? 0) : Number(nextHop.key.address.split('.')[3]);
+    const number = Number(this.send(sport));
     const wait = this.answers.get(number);
     if (wait === undefined) return number;
     this.lab.elapse(wait);
-    const reply = { src: `192.168.1.${number}`, dst: ends.src, sport: 80, dport: sport };
-    this.lab.packet(tcp({ ...reply, flags: 'SA' }));
-    for (const flags of ['A', 'R']) this.lab.packet(tcp({ ...ends, flags }));
+    this.answer(number, sport, { flags: 'SA' });
+    for (const flags of ['A', 'R']) this.send(sport, { flags });
     return number;
   }
 
@@ -52,33 +44,32 @@ class Site {
 }
 
 test('each server is measured once, then the faster one gets the connections', () => {
-  const site = new Site();
+  const site = new Timed();
   assert.deepEqual(new Set([site.connect(), site.connect()]), new Set([FAST, SLOW]));
   assert.deepEqual([site.measured(FAST), site.measured(SLOW)], [1001, 20_001]);
   assert.equal(site.count(90, FAST), 90);
 });
 
 test('a server that becomes slow loses them within a few measurements', () => {
-  const site = new Site();
+  const site = new Timed();
   site.count(20, FAST);
   site.answers.set(FAST, 200_000);
   assert.ok(site.count(40, SLOW) > 35);
 });
 
 test('open connections count: the fast server has as many more as it is faster', () => {
-  const site = new Site();
+  const site = new Timed();
   site.count(2, FAST);
   const chosen = [0, 0, 0];
   // Costs are 1002 and 20002 times the connections.
   for (let i = 0; i < 210; i++) {
-    const fields = { src: '10.7.0.2', dst: '10.0.0.1', sport: 1000 + i, dport: 80, flags: 'S' };
-    chosen[site.lab.packet(tcp(fields)).packet?.[19] ?? 0]++;
+    chosen[Number(site.send(1000 + i, { from: 2 }))]++;
   }
   assert.equal(chosen[SLOW], 10);
 });
 
 test('a server that was slow is tried again after a while of silence, and has its share when it recovered', () => {
-  const site = new Site();
+  const site = new Timed();
   site.count(100, FAST);
   site.answers.set(SLOW, 500);
   assert.ok(site.count(200, SLOW) > 0);
@@ -87,7 +78,7 @@ test('a server that was slow is tried again after a while of silence, and has it
 
 test('a dead server, whether known as fast or not at all, gets a few connections and is tried again now and then', () => {
   for (const known of [true, false]) {
-    const site = new Site();
+    const site = new Timed();
     if (known) site.count(50, FAST);
     site.answers.delete(FAST);
     const first = site.count(600, FAST);
@@ -99,34 +90,37 @@ test('a dead server, whether known as fast or not at all, gets a few connections
 });
 
 test('a SYN that is repeated counts from the first one on, an answer that is repeated not at all', () => {
-  const site = new Site();
+  const site = new Timed();
   site.answers.clear();
   site.lab.elapse(5_000_000);
-  const ends = { src: '10.7.0.1', dst: '10.0.0.1', sport: 1, dport: 80 };
-  const number = site.lab.packet(tcp({ ...ends, flags: 'S' })).packet?.[19] ?? 0;
+  const number = Number(site.send(1));
   site.lab.elapse(300_000);
-  site.lab.packet(tcp({ ...ends, flags: 'S' }));
+  site.send(1);
   site.lab.elapse(700);
-  site.lab.packet(tcp({ src: `192.168.1.${number}`, dst: ends.src, sport: 80, dport: 1, flags: 'SA' }));
-  assert.equal(site.measured(number), 300_701);
-  site.lab.packet(tcp({ src: `192.168.1.${number}`, dst: ends.src, sport: 80, dport: 1, flags: 'SA' }));
-  assert.equal(site.measured(number), 300_701);
+  for (let i = 0; i < 2; i++) {
+    site.answer(number, 1, { flags: 'SA' });
+    assert.equal(site.measured(number), 300_701);
+  }
+});
+
+test('a client that answers itself is not measured', () => {
+  const site = new Timed();
+  const number = Number(site.send(1));
+  site.lab.elapse(700);
+  site.send(1, { flags: 'SA' });
+  assert.equal(site.measured(number), undefined);
 });
 
 test('nothing is measured where answers do not pass, nor by other schedulers', () => {
-  const routed = new Site('lrt', { method: 'dr' });
+  const routed = new Timed({ method: 'dr' });
   routed.answers.clear();
   assert.ok(routed.count(200, FAST) > 50);
-  for (const site of [routed, new Site('rr')]) {
+  for (const site of [routed, new Timed({ scheduler: 'rr' })]) {
     site.count(50, FAST);
     assert.deepEqual([site.measured(FAST), site.measured(SLOW)], [undefined, undefined]);
   }
-  const site = new Site();
+  const site = new Timed();
   site.count(10, FAST);
-  site.lab.dataplane.applyNow({
-    type: 'edit-service',
-    service: site.service,
-    options: { scheduler: 'rr', schedulerFlags: [], onePacket: false },
-  });
+  site.lab.editService(site.service, 'rr');
   assert.equal(site.measured(FAST), undefined);
 });

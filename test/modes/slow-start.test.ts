@@ -3,28 +3,24 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ServiceKey } from '../../src/lvs/model.ts';
-import { tcp } from '../support/frames.ts';
+import { Site } from '../support/site.ts';
 import { TestDirector } from '../support/test-director.ts';
 
-const OLD = '192.168.1.1:80';
-const NEW = '192.168.1.2:80';
+const NEW = 2;
 const SECONDS = 50;
 
-class Site {
-  readonly lab = new TestDirector({ maxConnections: 20_000 });
-  readonly service: ServiceKey;
+/** Server 1 is there with weight 10, server 2 comes. */
+class Growing extends Site {
   #sport = 1000;
 
   constructor(scheduler = 'wrr', slowStartSeconds = SECONDS) {
-    this.service = this.lab.addService('tcp:10.0.0.1:80', scheduler);
-    this.lab.addServer(this.service, OLD, 10);
+    super({ lab: new TestDirector({ maxConnections: 20_000 }), scheduler, weights: [10] });
     this.lab.tune(this.service, { slowStartSeconds });
   }
 
   /** The weight that the new server is scheduled with. */
   get weight(): number {
-    const { weight, effectiveWeight } = this.lab.server(this.service, NEW);
+    const { weight, effectiveWeight } = this.server(NEW);
     return effectiveWeight ?? weight;
   }
 
@@ -39,12 +35,7 @@ class Site {
 
   /** How many of `count` new connections the new server gets. */
   share(count: number): number {
-    let taken = 0;
-    for (let i = 0; i < count; i++) {
-      const fields = { src: '10.7.0.1', dst: '10.0.0.1', sport: this.#sport++, dport: 80, flags: 'S' };
-      if (this.lab.packet(tcp(fields)).packet?.[19] === 2) taken++;
-    }
-    return taken;
+    return Array.from({ length: count }, () => this.send(this.#sport++)).filter((target) => target === '2').length;
   }
 }
 
@@ -54,19 +45,19 @@ const RAMP = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 
   .concat([10, 10, 10]);
 
 test('after it is added its weight rises to its own in the time, and is configured as ever meanwhile', () => {
-  const site = new Site();
-  site.lab.addServer(site.service, NEW, 10);
-  assert.equal(site.lab.server(site.service, NEW).weight, 10);
-  assert.equal(site.lab.server(site.service, NEW).effectiveWeight, 1);
-  assert.equal(site.lab.server(site.service, OLD).effectiveWeight, undefined);
+  const site = new Growing();
+  site.add(NEW, 10);
+  assert.equal(site.server(NEW).weight, 10);
+  assert.equal(site.server(NEW).effectiveWeight, 1);
+  assert.equal(site.server(1).effectiveWeight, undefined);
   assert.deepEqual(site.weights(RAMP.length), RAMP);
-  assert.equal(site.lab.server(site.service, NEW).effectiveWeight, undefined);
+  assert.equal(site.server(NEW).effectiveWeight, undefined);
 });
 
 test('between two looks of the clock it never exceeds its own weight, and does not stop short of it', () => {
-  const site = new Site();
+  const site = new Growing();
   site.lab.advance(0.5);
-  site.lab.addServer(site.service, NEW, 1000);
+  site.add(NEW, 1000);
   const weights = site.weights(53);
   for (let i = 1; i < weights.length; i++) assert.ok(weights[i] >= weights[i - 1], weights.join(' '));
   assert.equal(Math.max(...weights), 1000);
@@ -74,17 +65,17 @@ test('between two looks of the clock it never exceeds its own weight, and does n
 });
 
 test('after weight 0 it rises the same way', () => {
-  const site = new Site();
-  site.lab.addServer(site.service, NEW, 0);
+  const site = new Growing();
+  site.add(NEW, 0);
   assert.equal(site.share(20), 0);
   site.lab.advance(33);
-  site.lab.editServer(site.service, NEW, 10);
+  site.edit(NEW, 10);
   assert.deepEqual(site.weights(RAMP.length), RAMP);
 });
 
 test('schedulers go by the risen weight: none of a flood, then its part, in the end its whole share', () => {
-  const site = new Site('wrr');
-  site.lab.addServer(site.service, NEW, 10);
+  const site = new Growing('wrr');
+  site.add(NEW, 10);
   assert.equal(site.share(110), 10);
   site.lab.advance(25);
   assert.equal(site.share(150), 50);
@@ -93,28 +84,23 @@ test('schedulers go by the risen weight: none of a flood, then its part, in the 
 
   // wlc fills a server up to the connections that the others have for their weight, which is a tenth of the full weight
   // here: 110 of 1200. Without a slow start it gets all of them.
-  const loaded = new Site('wlc');
+  const loaded = new Growing('wlc');
   loaded.share(1000);
-  loaded.lab.addServer(loaded.service, NEW, 10);
+  loaded.add(NEW, 10);
   assert.equal(loaded.share(200), 110);
-  const sudden = new Site('wlc', 0);
+  const sudden = new Growing('wlc', 0);
   sudden.share(1000);
-  sudden.lab.addServer(sudden.service, NEW, 10);
+  sudden.add(NEW, 10);
   assert.equal(sudden.share(200), 200);
 });
 
 test('sh gives it a bucket after the other, as many as its weight of the moment asks for', () => {
-  const site = new Site('sh');
-  site.lab.addServer(site.service, NEW, 10);
+  const site = new Growing('sh');
+  site.add(NEW, 10);
   const shares = [0, 25, 25].map((seconds, round) => {
     site.lab.advance(seconds);
-    let taken = 0;
-    for (let client = 0; client < 1024; client++) {
-      const src = `10.7.${client >> 8}.${client & 255}`;
-      const { packet } = site.lab.packet(tcp({ src, dst: '10.0.0.1', sport: 1 + round, dport: 80, flags: 'S' }));
-      if (packet?.[19] === 2) taken++;
-    }
-    return taken / 1024;
+    const targets = Array.from({ length: 1024 }, (_, client) => site.send(1 + round, { from: client }));
+    return targets.filter((target) => target === '2').length / 1024;
   });
   for (const [i, expected] of [1 / 11, 5 / 15, 10 / 20].entries()) {
     assert.ok(Math.abs(shares[i] - expected) < 0.05, `${shares}`);
@@ -122,25 +108,25 @@ test('sh gives it a bucket after the other, as many as its weight of the moment 
 });
 
 test('another weight on the way keeps the time; weight 0 ends the rise, which then begins anew', () => {
-  const site = new Site();
-  site.lab.addServer(site.service, NEW, 10);
+  const site = new Growing();
+  site.add(NEW, 10);
   site.lab.advance(25);
-  site.lab.editServer(site.service, NEW, 100);
+  site.edit(NEW, 100);
   assert.equal(site.weight, 50);
   site.lab.advance(5);
-  site.lab.editServer(site.service, NEW, 0);
+  site.edit(NEW, 0);
   assert.equal(site.weight, 0);
   site.lab.advance(60);
   assert.equal(site.weight, 0);
-  site.lab.editServer(site.service, NEW, 10);
+  site.edit(NEW, 10);
   assert.equal(site.weight, 1);
   site.lab.advance(SECONDS);
   assert.equal(site.weight, 10);
 });
 
 test('switched off it ends at once; another time counts from when the server came; others are not asked to rise', () => {
-  const site = new Site();
-  site.lab.addServer(site.service, NEW, 10);
+  const site = new Growing();
+  site.add(NEW, 10);
   site.lab.advance(10);
   site.lab.tune(site.service, { slowStartSeconds: 20 });
   site.lab.advance(1);
@@ -150,16 +136,16 @@ test('switched off it ends at once; another time counts from when the server cam
   site.lab.tune(site.service, { slowStartSeconds: 20 });
   site.lab.advance(1);
   assert.equal(site.weight, 10);
-  site.lab.editServer(site.service, NEW, 12);
+  site.edit(NEW, 12);
   assert.equal(site.weight, 12);
 });
 
 test('a server that is taken out and put back rises again', () => {
-  const site = new Site();
-  site.lab.addServer(site.service, NEW, 10);
+  const site = new Growing();
+  site.add(NEW, 10);
   site.lab.advance(SECONDS);
-  site.lab.deleteServer(site.service, NEW);
+  site.delete(NEW);
   site.lab.advance(5);
-  site.lab.addServer(site.service, NEW, 10);
+  site.add(NEW, 10);
   assert.deepEqual(site.weights(RAMP.length), RAMP);
 });

@@ -9,8 +9,7 @@ import { nextSctpState, SCTP_STATE_NAMES, sctpEvent } from '../../src/lvs/connec
 import { nextTcpState, SECURE_INPUT, TCP_STATE_NAMES } from '../../src/lvs/connection/tcp-state.ts';
 import type { ServiceKey, StateTimeouts } from '../../src/lvs/model.ts';
 import { TCP_ACK_FLAG, TCP_FIN, TCP_RST, TCP_SYN } from '../../src/packet/tcp.ts';
-import { tcp, udp } from '../support/frames.ts';
-import { CHUNKS, type ChunkName, sctp } from '../support/sctp-frame.ts';
+import { CHUNKS, type ChunkName, sctp, tcp, udp } from '../support/frames.ts';
 import { TestDirector } from '../support/test-director.ts';
 
 const REQUEST = { src: '10.7.0.1', dst: '10.0.0.1', sport: 4000, dport: 80 };
@@ -135,7 +134,9 @@ test('every SCTP state has its own time, or the default', () => {
   for (const [state, walk] of reachable) {
     for (const isTuned of [true, false]) {
       const { lab } = site('sctp', isTuned ? { sctp: times } : undefined);
-      for (const [sender, chunk] of walk) lab.packet(sctp({ ...(sender === CLIENT ? REQUEST : REPLY), chunk }));
+      for (const [sender, chunk] of walk) {
+        lab.packet(sctp({ ...(sender === CLIENT ? REQUEST : REPLY), chunks: [CHUNKS[chunk]] }));
+      }
       const name = SCTP_STATE_NAMES[state];
       assert.deepEqual(shown(lab), [name, isTuned ? times[name] : (defaults[name] ?? 61)], JSON.stringify(walk));
     }

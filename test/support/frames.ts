@@ -33,6 +33,23 @@ export interface SctpFields extends PacketFields {
   readonly chunks: readonly number[];
 }
 
+/** Types of SCTP's chunks (RFC 9260 §3.2). */
+export const CHUNKS = {
+  DATA: 0,
+  INIT: 1,
+  'INIT ACK': 2,
+  SACK: 3,
+  ABORT: 6,
+  SHUTDOWN: 7,
+  'SHUTDOWN ACK': 8,
+  ERROR: 9,
+  'COOKIE ECHO': 10,
+  'COOKIE ACK': 11,
+  'SHUTDOWN COMPLETE': 14,
+} as const;
+
+export type ChunkName = keyof typeof CHUNKS;
+
 const FLAG_BITS: Readonly<Record<string, number>> = { F: 1, S: 2, R: 4, P: 8, A: 16 };
 
 /** Ethernet header for tests: locally administered addresses that mean nothing. */

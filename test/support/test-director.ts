@@ -7,6 +7,8 @@ import { Director } from '../../src/lvs/director.ts';
 import type { HostAddresses } from '../../src/lvs/host-addresses.ts';
 import type {
   ConnectionSnapshot,
+  MarkRule,
+  ServerKey,
   ServerOptions,
   ServerSnapshot,
   ServiceKey,
@@ -15,7 +17,7 @@ import type {
 } from '../../src/lvs/model.ts';
 import { formatServerKey, formatServiceKey, parseServerKey, parseServiceKey } from '../../src/lvs/service-key.ts';
 import { ANSWER, FORWARD, VERDICT_NAMES } from '../../src/lvs/verdict.ts';
-import { frame } from './frames.ts';
+import { addressBytes, frame } from './frames.ts';
 
 const SLOT = 2048;
 const HEADROOM = 256;
@@ -68,9 +70,16 @@ export class TestDirector {
   addService(text: string, scheduler = 'rr', more: Partial<ServiceOptions> = {}): ServiceKey {
     const service = parseServiceKey(text);
     if (service === undefined) throw new TypeError(`not a service: ${text}`);
-    const options = { scheduler, schedulerFlags: [], onePacket: false, ...more };
-    this.dataplane.applyNow({ type: 'add-service', service, options });
+    this.dataplane.applyNow({ type: 'add-service', service, options: serviceOptions(scheduler, more) });
     return service;
+  }
+
+  editService(service: ServiceKey, scheduler: string, more: Partial<ServiceOptions> = {}): void {
+    this.dataplane.applyNow({ type: 'edit-service', service, options: serviceOptions(scheduler, more) });
+  }
+
+  deleteService(service: ServiceKey): void {
+    this.dataplane.applyNow({ type: 'delete-service', service });
   }
 
   addServer(service: ServiceKey, text: string, weight = 1, more: Partial<ServerOptions> = {}): void {
@@ -81,6 +90,11 @@ export class TestDirector {
   editServer(service: ServiceKey, text: string, weight: number, more: Partial<ServerOptions> = {}): void {
     const options = { ...nat(weight), ...more };
     this.dataplane.applyNow({ type: 'edit-server', service, server: serverKey(text), options });
+  }
+
+  /** What `rule` says of packets gives them the mark. */
+  mark(mark: number, rule: Partial<MarkRule> = {}): void {
+    this.dataplane.applyNow({ type: 'add-mark', rule: { ...rule, mark } });
   }
 
   tune(service: ServiceKey, tuning: ServiceTuning): void {
@@ -125,15 +139,55 @@ export class TestDirector {
     return { verdict: VERDICT_NAMES[verdict], packet };
   }
 
+  /** Who gets a packet: the last octet of the server's address, that of its destination without one, or the verdict. */
+  target(packet: Uint8Array): string {
+    const outcome = this.packet(packet);
+    if (outcome.verdict !== 'forward' || outcome.packet === undefined) return outcome.verdict;
+    const { nextHop } = this.director;
+    const [start, length] = outcome.packet[0] >>> 4 === 4 ? [16, 4] : [24, 16];
+    const address = nextHop ? addressBytes(nextHop.key.address) : outcome.packet.subarray(start, start + length);
+    return String(address.at(-1));
+  }
+
   connections(): ConnectionSnapshot[] {
-    return [...this.dataplane.connectionsNow(0).entries];
+    const entries: ConnectionSnapshot[] = [];
+    for (let cursor = 0; cursor >= 0; ) {
+      const page = this.dataplane.connectionsNow(cursor);
+      entries.push(...page.entries);
+      cursor = page.next;
+    }
+    return entries;
+  }
+
+  /** Connections in words: `tcp 10.7.0.1:4000 10.0.0.1:80 192.168.1.1:80 SYN_RECV 60`. */
+  flows(): string[] {
+    return this.connections()
+      .filter((entry) => !isTemplate(entry))
+      .map(inWords);
+  }
+
+  /** Persistence templates in words: `tcp 10.7.0.0:0 10.0.0.1:80 192.168.1.1:80 ASSURED 300`. */
+  templates(): string[] {
+    return this.connections().filter(isTemplate).map(inWords);
   }
 }
 
-function serverKey(text: string): { address: never; port: number } {
+function serviceOptions(scheduler: string, more: Partial<ServiceOptions>): ServiceOptions {
+  return { scheduler, schedulerFlags: [], onePacket: false, ...more };
+}
+
+function isTemplate({ state }: ConnectionSnapshot): boolean {
+  return state === 'NONE' || state === 'ASSURED';
+}
+
+function inWords({ protocol, client, virtual, destination, state, expiresSeconds }: ConnectionSnapshot): string {
+  return [protocol, ...[client, virtual, destination].map(formatServerKey), state, expiresSeconds].join(' ');
+}
+
+function serverKey(text: string): ServerKey {
   const key = parseServerKey(text);
   if (key === undefined) throw new TypeError(`not a server: ${text}`);
-  return key as { address: never; port: number };
+  return key;
 }
 
 function nat(weight: number): ServerOptions {

@@ -20,7 +20,8 @@
 // Word 15 is the data plane's own: how replies of this connection leave. The local address and port are what the server
 // sees as its peer: the client's own with NAT. A persistence template is a record whose protocol word has KIND_TEMPLATE;
 // its client address is masked, its client port 0, its state TEMPLATE_ASSURED or 0, its words 30 and 31 say which
-// connections hang on it. Word 31 of a connection with CONN_F_TIMED is instead when it was opened, in µs.
+// connections hang on it. Word 31 of a connection with CONN_F_TIMED is instead when it was opened, in µs. Word 0 of a
+// connection from port 0 that has a reply key is the entry before it in that chain.
 
 export const RECORD_WORDS = 32;
 export const RECORD_SHIFT = 5;

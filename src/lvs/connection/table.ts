@@ -2,6 +2,10 @@
 // The connection table: records found by the packet's own addresses and ports in either direction. Chains hang off a
 // bucket array that grows by a few buckets and shrinks by one (linear hashing, Litwin 1980), so that no packet ever
 // pays for a whole resize. A chain entry is record << 1 | direction; 0 ends it.
+//
+// Any number of records may have one key. Such as nobody looks up (of requests from port 0, of calls) are spread over the
+// buckets instead. The replies to port 0 of one client all have one key and are looked up: there a record knows the entry
+// before it, so that it leaves a long chain as fast as a short one.
 // hot path
 
 import { hashWords } from './hash.ts';
@@ -14,6 +18,8 @@ import {
   DESTINATION_6,
   FLAGS,
   KIND,
+  KIND_ENGINE,
+  KIND_TEMPLATE,
   LOCAL,
   LOCAL_6,
   MIN_BUCKETS,
@@ -39,6 +45,8 @@ export interface HashSeed {
 const KEY_WORDS = 9;
 /** Buckets are added this many at a time, so that the waits for their records overlap. */
 const SPLIT_GROUP = 32;
+/** Word of a record with one link that names the chain entry before it. */
+const PREDECESSOR: number = NEXT_REQUEST;
 /** No chain entry's word: record 0 is none. */
 const NOWHERE = 0;
 
@@ -176,16 +184,16 @@ export class ConnectionTable {
   }
 
   /**
-   * Writes the ids of the records whose request key lies in `bucket` (0 … {@link bucketCount} - 1) to `ids`, as many as
-   * fit, and returns how many.
+   * Writes the ids of the records that are `bucket`'s (0 … {@link bucketCount} - 1) to `ids`, as many as fit, and returns
+   * how many. Each record is one bucket's.
    */
   collect(bucket: number, ids: Int32Array): number {
     const records = this.records;
     let count = 0;
     let entry = this.#buckets[bucket];
     while (entry !== 0 && count < ids.length) {
-      if ((entry & 1) === REQUEST) ids[count++] = entry >> 1;
-      entry = records[((entry >> 1) << RECORD_SHIFT) + (entry & 1)];
+      if ((entry & 1) === REQUEST || this.#hasOneLink((entry >> 1) << RECORD_SHIFT)) ids[count++] = entry >> 1;
+      entry = records[linkOf(entry)];
     }
     return count;
   }
@@ -216,7 +224,7 @@ export class ConnectionTable {
   /** Makes a filled record known by its request key and, with CONN_F_REPLY_KEY, by its reply key. */
   insert(id: number): void {
     const base = id << RECORD_SHIFT;
-    this.#link(id, REQUEST);
+    if (!this.#hasOneLink(base)) this.#link(id, REQUEST);
     if ((this.records[base + FLAGS] & CONN_F_REPLY_KEY) !== 0) this.#link(id, REPLY);
     this.count++;
     if (2 * this.#entries - this.#size >= SPLIT_GROUP && this.#size < this.#buckets.length) this.#grow();
@@ -225,7 +233,7 @@ export class ConnectionTable {
   /** Forgets an inserted record and frees it. */
   remove(id: number): void {
     const base = id << RECORD_SHIFT;
-    this.#unlink(id, REQUEST);
+    if (!this.#hasOneLink(base)) this.#unlink(id, REQUEST);
     if ((this.records[base + FLAGS] & CONN_F_REPLY_KEY) !== 0) this.#unlink(id, REPLY);
     this.count--;
     this.discard(id);
@@ -261,7 +269,8 @@ export class ConnectionTable {
   #hashRecord(base: number, direction: number): number {
     const records = this.records;
     const kind = records[base + KIND];
-    const ports = records[base + (direction === REQUEST ? PORTS_REQUEST : PORTS_REPLY)];
+    let ports = records[base + (direction === REQUEST ? PORTS_REQUEST : PORTS_REPLY)];
+    if (direction === REQUEST && isUnsought(kind, ports)) ports ^= base;
     const a = base + (direction === REQUEST ? CLIENT : DESTINATION);
     const b = base + (direction === REQUEST ? VIRTUAL : LOCAL);
     if ((kind & 0xff) === 4) return this.hashIpv4(kind, records[a], records[b], ports);
@@ -286,8 +295,11 @@ export class ConnectionTable {
   #link(id: number, direction: number): void {
     const base = id << RECORD_SHIFT;
     const bucket = this.#bucketOf(this.#hashRecord(base, direction));
-    this.records[base + direction] = this.#buckets[bucket];
-    this.#buckets[bucket] = (id << 1) | direction;
+    const entry = (id << 1) | direction;
+    const head = this.#buckets[bucket];
+    this.records[base + direction] = head;
+    this.#buckets[bucket] = entry;
+    if (direction === REPLY && this.#hasOneLink(base)) this.#setPredecessor(head, entry);
     this.#entries++;
   }
 
@@ -297,20 +309,44 @@ export class ConnectionTable {
     const bucket = this.#bucketOf(this.#hashRecord(base, direction));
     const entry = (id << 1) | direction;
     const next = records[base + direction];
-    let at = this.#buckets[bucket];
-    if (at === entry) {
+    const knowsPredecessor = direction === REPLY && this.#hasOneLink(base);
+    let before = knowsPredecessor ? records[base + PREDECESSOR] : 0;
+    if (this.#buckets[bucket] === entry) {
       this.#buckets[bucket] = next;
+      before = 0;
     } else {
-      while (at !== 0) {
-        const link = ((at >> 1) << RECORD_SHIFT) + (at & 1);
-        at = records[link];
-        if (at === entry) {
-          records[link] = next;
-          break;
-        }
-      }
+      if (!this.#precedes(before, entry)) before = this.#predecessorOf(entry, this.#buckets[bucket]);
+      if (before !== 0) records[linkOf(before)] = next;
     }
+    if (knowsPredecessor) this.#setPredecessor(next, before);
     this.#entries--;
+  }
+
+  /** Whether a record is known by its reply key only: requests from port 0 are never looked up. */
+  #hasOneLink(base: number): boolean {
+    return this.records[base + PORTS_REQUEST] >>> 16 === 0 && (this.records[base + FLAGS] & CONN_F_REPLY_KEY) !== 0;
+  }
+
+  /** Notes for an entry of a record with one link which one is before it. */
+  #setPredecessor(entry: number, before: number): void {
+    const base = (entry >> 1) << RECORD_SHIFT;
+    if ((entry & 1) === REPLY && this.#hasOneLink(base)) this.records[base + PREDECESSOR] = before;
+  }
+
+  /** Whether a noted predecessor still is one: others may have come between, or it has gone. */
+  #precedes(before: number, entry: number): boolean {
+    return (
+      before !== 0 &&
+      this.records[((before >> 1) << RECORD_SHIFT) + KIND] !== 0 &&
+      this.records[linkOf(before)] === entry
+    );
+  }
+
+  /** The entry before one in the chain from `head` on, 0 for none. */
+  #predecessorOf(entry: number, head: number): number {
+    let at = head;
+    while (at !== 0 && this.records[linkOf(at)] !== entry) at = this.records[linkOf(at)];
+    return at;
   }
 
   /** Adds a group of buckets, after bringing into the cache what that will look at. */
@@ -376,6 +412,11 @@ export class ConnectionTable {
     records[tail] = this.#buckets[home];
     this.#buckets[home] = first;
   }
+}
+
+/** Whether nobody looks a request key up: of a connection from port 0, or of a template whose key is its engine's data. */
+function isUnsought(kind: number, ports: number): boolean {
+  return (kind & KIND_ENGINE) !== 0 || (ports >>> 16 === 0 && (kind & KIND_TEMPLATE) === 0);
 }
 
 /** Index of the word that leads on from a chain entry. */

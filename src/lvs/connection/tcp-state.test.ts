@@ -7,6 +7,7 @@ import {
   defaultTcpTimeouts,
   isActiveTcpState,
   nextTcpState,
+  SECURE_INPUT,
   TCP_INPUT,
   TCP_INPUT_ONLY,
   TCP_OUTPUT,
@@ -64,29 +65,70 @@ const AFTER: Readonly<Record<string, readonly [string, string, string]>> = {
   ],
 };
 
+/** The same under secure_tcp. */
+const AFTER_SECURE: typeof AFTER = {
+  NONE: ['SYN_RECV CLOSE ESTABLISHED CLOSE', 'SYN_SENT TIME_WAIT ESTABLISHED CLOSE', 'SYNACK CLOSE ESTABLISHED CLOSE'],
+  ESTABLISHED: [
+    'ESTABLISHED CLOSE_WAIT ESTABLISHED CLOSE',
+    'ESTABLISHED FIN_WAIT ESTABLISHED CLOSE',
+    'ESTABLISHED FIN_WAIT ESTABLISHED CLOSE',
+  ],
+  SYN_SENT: [
+    'ESTABLISHED SYN_SENT SYN_SENT CLOSE',
+    'SYN_SENT SYN_SENT SYN_SENT SYN_SENT',
+    'ESTABLISHED SYN_SENT SYN_SENT CLOSE',
+  ],
+  SYN_RECV: [
+    'SYN_RECV TIME_WAIT SYN_RECV SYN_RECV',
+    'SYNACK TIME_WAIT ESTABLISHED CLOSE',
+    'SYN_RECV TIME_WAIT ESTABLISHED SYN_RECV',
+  ],
+  FIN_WAIT: ['SYN_RECV TIME_WAIT FIN_WAIT CLOSE', 'SYN_SENT FIN_WAIT FIN_WAIT CLOSE', 'SYNACK FIN_WAIT FIN_WAIT CLOSE'],
+  TIME_WAIT: [
+    'SYN_RECV TIME_WAIT TIME_WAIT CLOSE',
+    'SYN_SENT TIME_WAIT TIME_WAIT TIME_WAIT',
+    'SYNACK TIME_WAIT TIME_WAIT CLOSE',
+  ],
+  CLOSE: ['SYN_RECV CLOSE CLOSE CLOSE', 'SYN_SENT CLOSE CLOSE CLOSE', 'SYNACK CLOSE CLOSE CLOSE'],
+  CLOSE_WAIT: [
+    'SYN_RECV CLOSE_WAIT CLOSE_WAIT CLOSE',
+    'SYN_SENT TIME_WAIT CLOSE_WAIT CLOSE',
+    'SYNACK CLOSE_WAIT CLOSE_WAIT CLOSE',
+  ],
+  LAST_ACK: ['SYN_RECV LAST_ACK CLOSE LAST_ACK', 'SYN_SENT LAST_ACK LAST_ACK CLOSE', 'SYNACK LAST_ACK CLOSE LAST_ACK'],
+  LISTEN: ['SYN_RECV LISTEN LISTEN LISTEN', 'LISTEN LISTEN ESTABLISHED CLOSE', 'SYNACK LISTEN LISTEN LISTEN'],
+  SYNACK: ['SYNACK SYNACK SYNACK CLOSE', 'SYNACK TIME_WAIT ESTABLISHED CLOSE', 'SYNACK TIME_WAIT ESTABLISHED CLOSE'],
+};
+
 const FIN = 0x01;
 const SYN = 0x02;
 const RST = 0x04;
 const ACK = 0x10;
 const DIRECTIONS = [TCP_INPUT, TCP_OUTPUT, TCP_INPUT_ONLY];
 
-test('every state, direction and combination of flags leads where the kernel leads it', () => {
-  assert.deepEqual(TCP_STATE_NAMES, Object.keys(AFTER));
-  for (const [state, name] of TCP_STATE_NAMES.entries()) {
-    for (const direction of DIRECTIONS) {
-      const [syn, fin, ack, rst] = AFTER[name][direction].split(' ');
-      for (let flags = 0; flags < 256; flags++) {
-        // First match wins; without any of the four the kernel closes (new_state starts as CLOSE).
-        let expected = 'CLOSE';
-        if (flags & RST) expected = rst;
-        else if (flags & SYN) expected = syn;
-        else if (flags & FIN) expected = fin;
-        else if (flags & ACK) expected = ack;
-        assert.equal(TCP_STATE_NAMES[nextTcpState(direction, flags, state)], expected, `${name} ${direction} ${flags}`);
+for (const [name, after, first] of [
+  ['every state, direction and combination of flags leads where the kernel leads it', AFTER, 0],
+  ['so it does under secure_tcp', AFTER_SECURE, SECURE_INPUT],
+] as const) {
+  test(name, () => {
+    assert.deepEqual(TCP_STATE_NAMES, Object.keys(after));
+    for (const [state, from] of TCP_STATE_NAMES.entries()) {
+      for (const direction of DIRECTIONS) {
+        const [syn, fin, ack, rst] = after[from][direction].split(' ');
+        for (let flags = 0; flags < 256; flags++) {
+          // First match wins; without any of the four the kernel closes (new_state starts as CLOSE).
+          let expected = 'CLOSE';
+          if (flags & RST) expected = rst;
+          else if (flags & SYN) expected = syn;
+          else if (flags & FIN) expected = fin;
+          else if (flags & ACK) expected = ack;
+          const next: string = TCP_STATE_NAMES[nextTcpState(first + direction, flags, state)];
+          assert.equal(next, expected, `${from} ${direction} ${flags}`);
+        }
       }
     }
-  }
-});
+  });
+}
 
 test('connections that are being opened or open count as active', () => {
   const active = TCP_STATE_NAMES.filter((_, state) => isActiveTcpState(state));

@@ -20,7 +20,8 @@ const WORD_MARKS: ReadonlySet<number> = new Set([...'-.!%*_+`\'~()<>:\\"/[]?{}']
 
 /** The Call-ID in the bytes `start` … `end` of a message, or undefined when it has none that counts. */
 export function findCallId(view: DataView, start: number, end: number): string | undefined {
-  for (let at = start; at < end; at++) {
+  let from = start;
+  for (let at = from; at < end; at++) {
     at = lineAfter(view, at, end);
     if (at >= end) return undefined;
     const byte = view.getUint8(at);
@@ -33,8 +34,10 @@ export function findCallId(view: DataView, start: number, end: number): string |
     if (value >= end) return undefined;
     const length = callIdLength(view, value, end);
     if (length === 0) {
-      // An empty one does not count: the next may.
-      at = value - 1;
+      // An empty one does not count: the next may. The kernel goes on as far behind where it began as the value stands in
+      // the message, which the first time is at the value.
+      from += value - start;
+      at = from - 1;
       continue;
     }
     return isTerminated(view, value + length, end) && length <= MAX_LENGTH ? textOf(view, value, length) : undefined;

@@ -51,21 +51,41 @@ export class Maglev implements Scheduler {
   }
 
   added(): void {
-    // With more servers than slots the table of the last moment before that stays, as in the kernel.
     const { servers } = this.#service;
     if (this.#isStale && servers.length === MAGLEV_SLOTS + 1) this.#fill(servers.slice(1));
-    this.#isStale = servers.length <= MAGLEV_SLOTS;
+    this.#change();
   }
 
   removed(): void {
-    this.#isStale = this.#service.servers.length <= MAGLEV_SLOTS;
+    this.#change();
   }
 
   edited(): void {
+    this.#change();
+  }
+
+  close(): void {
+    this.#leave();
+  }
+
+  /**
+   * With more servers than slots the table of the last moment before that stays, as in the kernel, and with it the servers
+   * that are taken out meanwhile.
+   */
+  #change(): void {
     this.#isStale = this.#service.servers.length <= MAGLEV_SLOTS;
+    if (this.#isStale) this.#leave();
+  }
+
+  /** Gives up the servers of the table, which nobody asks until it is made anew. */
+  #leave(): void {
+    for (const server of this.#seated) server.remembered--;
+    this.#seated = [];
   }
 
   #fallBack(key: number, slot: number): Server | undefined {
+    // All slots would be looked at for nobody, 0.6 ms for a packet.
+    if (!this.#seated.some(isAble)) return undefined;
     for (let offset = 0; offset < MAGLEV_SLOTS; offset++) {
       const next = sipHash((key + ((offset + slot) % MAGLEV_SLOTS)) | 0, OFFSET_KEY) % MAGLEV_SLOTS;
       const server = this.#seated[this.#slots[next]];
@@ -77,7 +97,9 @@ export class Maglev implements Scheduler {
   /** Makes the table, at the first pick after one or several changes: only the servers of that moment enter into it. */
   #fill(servers: readonly Server[]): void {
     this.#isStale = false;
+    this.#leave();
     this.#seated = servers;
+    for (const server of servers) server.remembered++;
     this.#slots.fill(EMPTY);
     const divisor = servers.reduce((gcd, { lastWeight }) => greatestCommonDivisor(gcd, lastWeight), 0);
     if (divisor === 0) return;

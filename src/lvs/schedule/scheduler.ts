@@ -48,6 +48,6 @@ export interface Scheduler {
   edited(): void;
   /** Time passes; about once a second, for schedulers that remember. */
   tick?(now: number): void;
-  /** The service goes, or takes another scheduler: gives up the servers that it remembers. */
+  /** The service goes, or takes another scheduler: gives up the servers that it holds on to. */
   close?(): void;
 }

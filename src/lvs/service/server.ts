@@ -44,7 +44,7 @@ export class Server {
   total = 0;
   /** Persistence templates. */
   persistent = 0;
-  /** Schedulers that remember it for a destination. */
+  /** Places in schedulers' tables that hold it: what lblc and lblcr remember of destinations, tables of mh. */
   remembered = 0;
   /** From SYN to SYN-ACK; only measured for `lrt`. */
   readonly response: ResponseTime = new ResponseTime();
@@ -69,7 +69,7 @@ export class Server {
     this.lastWeight = options.weight;
   }
 
-  /** Connections, templates and memories of schedulers that refer to this server. */
+  /** Connections, templates and schedulers' tables that refer to this server. */
   get references(): number {
     return this.total + this.persistent + this.remembered;
   }

@@ -121,7 +121,14 @@ const REFUSED: readonly [string, string, (list: ServiceList) => void][] = [
     'ERANGE',
     (list) => list.addServer(WEB, server('192.168.1.9:80'), { ...NAT, weight }),
   ]),
-  ['thresholds', 'ERANGE', (list) => list.editServer(WEB, RS1, { ...NAT, lowerThreshold: 1 })],
+  [
+    'a lower threshold above the upper one',
+    'ERANGE',
+    (list) => list.editServer(WEB, RS1, { ...NAT, lowerThreshold: 1 }),
+  ],
+  ['a threshold that is no number', 'ERANGE', (list) => list.editServer(WEB, RS1, { ...NAT, upperThreshold: 0.5 })],
+  ['an upper threshold of 2³¹', 'EINVAL', (list) => list.editServer(WEB, RS1, { ...NAT, upperThreshold: 2 ** 31 })],
+  ['port 65536', 'EINVAL', (list) => list.addServer(WEB, { ...RS1, port: 65_536 }, NAT)],
 ];
 
 function newList(observer: Watcher): ServiceList {
