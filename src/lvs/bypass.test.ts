@@ -35,7 +35,7 @@ for (const service of ['fwm:7', 'fwm:7:6']) {
       assert.equal(checksumFault(left.packet!), undefined);
       if (!site.isIpv6) left.packet!.fill(0, 10, 12);
       assert.deepEqual(left.packet, aged(packet));
-      assert.equal(site.lab.director.nextHop, undefined, 'its destination says where it goes');
+      assert.equal(site.lab.director.departure.nextHop, undefined, 'its destination says where it goes');
     });
   }
 }

@@ -20,8 +20,8 @@ for (const service of ['tcp:10.0.0.1:80', 'tcp:[2001:db8::1]:80']) {
     for (const [at, byte] of packet.entries()) {
       if (at !== hops && (site.isIpv6 || (at !== 10 && at !== 11))) assert.equal(left.packet![at], byte, `byte ${at}`);
     }
-    assert.equal(site.lab.director.nextHop?.key.address, site.serverAddress(2));
-    assert.equal(site.lab.director.egressWord, 0);
+    assert.equal(site.lab.director.departure.nextHop?.key.address, site.serverAddress(2));
+    assert.equal(site.lab.director.departure.egressWord, 0);
   });
 }
 

@@ -5,9 +5,8 @@
 // hot path: process()
 
 import { ETH_HLEN } from '../packet/ethernet.ts';
-import { ICMP_TIME_EXCEEDED, ICMP_UNREACHABLE } from '../packet/icmp.ts';
-import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, IPV4_DST, IPV4_SRC, IPV4_TTL } from '../packet/ipv4.ts';
-import { IPV6_DST, IPV6_HOPS, IPV6_SRC } from '../packet/ipv6.ts';
+import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, IPV4_DST, IPV4_SRC } from '../packet/ipv4.ts';
+import { IPV6_DST, IPV6_SRC } from '../packet/ipv6.ts';
 import { Headers, PARSE_FRAGMENT, PARSE_MALFORMED, PARSE_NOT_IP, parseFrame } from '../packet/parse.ts';
 import { TCP_FLAGS, TCP_RST, TCP_SYN } from '../packet/tcp.ts';
 import { Admission } from './admission.ts';
@@ -16,15 +15,11 @@ import { Connections, isTracked } from './connection/connections.ts';
 import { Foresight } from './connection/foresight.ts';
 import {
   type ConnectionMemory,
-  DESTINATION_6,
-  DESTINATION as DESTINATION_WORD,
   EGRESS,
   FLAGS,
-  IP_VS_CONN_F_BYPASS,
   IP_VS_CONN_F_FWD_MASK,
   IP_VS_CONN_F_MASQ,
   IP_VS_CONN_F_ONE_PACKET,
-  PORTS_REPLY,
   PORTS_REQUEST,
   RECORD_SHIFT,
   REPLY,
@@ -39,11 +34,13 @@ import { Culling } from './defence/culling.ts';
 import { Defence } from './defence/defence.ts';
 import type { IcmpRate } from './defence/icmp-limit.ts';
 import { Drains, RESET_FORWARD } from './drains.ts';
-import { passHop } from './forward/direct.ts';
-import { DESTINATION, rewriteIpv4, rewriteIpv6, SOURCE } from './forward/nat.ts';
+import { Departure } from './forward/departure.ts';
+import { Forwarder } from './forward/forwarder.ts';
+import { hopsOf, passHop } from './forward/hops.ts';
+import { rewriteIpv4, rewriteIpv6, SOURCE } from './forward/nat.ts';
 import type { FrameMemory } from './frame-memory.ts';
 import type { HostAddresses } from './host-addresses.ts';
-import { IcmpAnswers } from './icmp-answers.ts';
+import { IcmpAnswers, PORT_UNREACHABLE, TIME_EXCEEDED } from './icmp-answers.ts';
 import type { ServerKey, ServiceKey } from './model.ts';
 import { randomBits } from './random.ts';
 import { checkDeadline } from './service/checks.ts';
@@ -53,8 +50,6 @@ import { ESTIMATION_TICKS, IN_BYTES, IN_PACKETS, OUT_BYTES, OUT_PACKETS } from '
 import { Sysctls } from './sysctl.ts';
 import {
   ANSWER,
-  DROP_LOCAL_BYPASS,
-  DROP_LOOPBACK,
   DROP_MALFORMED,
   DROP_NO_SERVER,
   DROP_RESET,
@@ -93,15 +88,8 @@ export class Director {
   readonly marks: Marks = new Marks();
   /** Packets by verdict, indexed as VERDICT_NAMES. */
   readonly verdicts: Float64Array = new Float64Array(VERDICT_NAMES.length);
-  /** Bytes of the frame that the last FORWARD or ANSWER left where the packet was. */
-  frameLength = 0;
-  /**
-   * After a FORWARD to a client: index into the connections' records of the word in which the data plane may keep how
-   * packets get there, else 0.
-   */
-  egressWord = 0;
-  /** After a FORWARD by direct routing: the server to whose MAC the packet goes; else its destination address says. */
-  nextHop: Server | undefined = undefined;
+  /** How the packet of the last FORWARD, ANSWER or LOCAL leaves. */
+  readonly departure: Departure = new Departure();
   /** Index of the device that packets come in by; set by the data plane. */
   device = 0;
   /** Where the headers of the frame last processed are. */
@@ -111,6 +99,7 @@ export class Director {
   readonly #defence: Defence;
   readonly #culling: Culling;
   readonly #answers: IcmpAnswers;
+  readonly #forwarder: Forwarder;
   readonly #foresight: Foresight;
   readonly #words = new Int32Array(4);
   #estimateAt: number;
@@ -139,6 +128,14 @@ export class Director {
     this.admission.marks = this.marks;
     this.drains = new Drains(this.connections);
     this.#answers = new IcmpAnswers({ now, rate: icmpRate, id: seed.k0, host });
+    this.#forwarder = new Forwarder({
+      connections: this.connections,
+      sysctls: this.sysctls,
+      host,
+      answers: this.#answers,
+      departure: this.departure,
+      id: seed.k1,
+    });
     this.#estimateAt = (now + ESTIMATION_TICKS) | 0;
     this.#secondAt = (now + TICKS_PER_SECOND) | 0;
   }
@@ -149,6 +146,7 @@ export class Director {
    */
   tick(now: number): boolean {
     this.services.now = now;
+    this.#forwarder.refresh();
     this.connections.expire(now, EXPIRY_BUDGET);
     while (((now - this.#estimateAt) | 0) >= 0) {
       if (this.sysctls.values.runEstimation !== 0) this.services.estimate();
@@ -192,7 +190,8 @@ export class Director {
 
   /**
    * Decides about the Ethernet frame of `length` bytes at `frame` and rewrites it in place. The frame's slot must have
-   * 48 bytes of room behind it, for an ICMP error. Returns a verdict; after FORWARD and ANSWER `frameLength` is set.
+   * 48 bytes of room behind it, for an ICMP error, and MAX_TUNNEL_HEADER before it. Returns a verdict; after FORWARD, ANSWER
+   * and LOCAL {@link departure} is set.
    */
   process(frames: FrameMemory, frame: number, length: number, now: number): number {
     return this.#count(this.#decide(frames, frame, length, now, NOT_FORESEEN));
@@ -211,8 +210,7 @@ export class Director {
   /** Takes a frame that the director itself made, as if it had just said FORWARD of it. */
   adopt(frames: FrameMemory, frame: number, length: number): void {
     parseFrame(frames.view, frame, length, this.headers);
-    this.egressWord = 0;
-    this.nextHop = undefined;
+    this.departure.reset(frame, length);
   }
 
   #count(verdict: number): number {
@@ -229,9 +227,7 @@ export class Director {
     // Without a service of its family the kernel does not look at packets at all (ip_vs_unregister_hooks).
     if (!this.services.table.serves(headers.family)) return PASS;
 
-    this.frameLength = headers.end - frame;
-    this.egressWord = 0;
-    this.nextHop = undefined;
+    this.departure.reset(frame, headers.end - frame);
     const entry = this.#lookup(view, place);
     if (entry === 0 || this.#isPortless(view, entry)) return this.#stray(frames, now);
     const id = entry >> 1;
@@ -274,10 +270,10 @@ export class Director {
     const isForwarded = this.drains.reset(view, this.headers, id, direction) === RESET_FORWARD;
     let verdict = DROP_RESET;
     if (isForwarded) {
-      this.frameLength = this.headers.end - this.headers.ip + ETH_HLEN;
+      this.departure.length = this.headers.end - this.headers.ip + ETH_HLEN;
       verdict = direction === REQUEST ? this.#request(frames, id, server, now) : this.#reply(frames, id, server, now);
       // The record goes, and with it the note about its replies' way.
-      this.egressWord = 0;
+      this.departure.egressWord = 0;
     }
     this.connections.close(id);
     return verdict;
@@ -323,14 +319,14 @@ export class Director {
     if (sender === undefined) return this.#first(frames, now);
     // What passes through has its hops counted before the kernel looks at it, and answered when they are used up.
     const passesThrough = !this.#isForUs(frames.view);
-    if (passesThrough && this.#hops(frames.view) <= 1) return PASS;
+    if (passesThrough && hopsOf(frames.view, this.headers) <= 1) return PASS;
     if (passesThrough && sender.service.engine !== '' && this.headers.protocol === IPPROTO_UDP) {
       const id = this.admission.admitServers(frames.view, this.headers, sender, now);
       if (id !== 0) return this.#firstReply(frames, id, sender, now);
     }
     if (this.sysctls.values.natIcmpSend === 0 || this.#isEnd(frames.view)) return this.#first(frames, now);
     if (passesThrough) passHop(frames.view, this.headers);
-    return this.#answerServer(frames, ICMP_UNREACHABLE, DROP_NO_SERVER, now);
+    return this.#answerServer(frames, PORT_UNREACHABLE, DROP_NO_SERVER, now);
   }
 
   /** The first packet of a connection that a server opened. */
@@ -338,7 +334,7 @@ export class Director {
     const flags = this.connections.records[(id << RECORD_SHIFT) + FLAGS];
     const verdict = this.#reply(frames, id, server, now);
     if ((flags & IP_VS_CONN_F_ONE_PACKET) !== 0) {
-      this.egressWord = 0;
+      this.departure.egressWord = 0;
       this.connections.release(id, REPLY);
     }
     return verdict;
@@ -348,7 +344,7 @@ export class Director {
   #first(frames: FrameMemory, now: number, replaced = 0): number {
     const id = this.admission.admit(frames.view, this.headers, this.device, now);
     if (id === -DROP_NO_SERVER) {
-      const verdict = this.#answer(frames, ICMP_UNREACHABLE, DROP_NO_SERVER, now);
+      const verdict = this.#answer(frames, PORT_UNREACHABLE, DROP_NO_SERVER, now);
       if (verdict === ANSWER && replaced !== 0) this.#countAnswer(replaced);
       return verdict;
     }
@@ -390,37 +386,14 @@ export class Director {
   #request(frames: FrameMemory, id: number, server: Server | undefined, now: number): number {
     const view = frames.view;
     const headers = this.headers;
-    const records = this.connections.records;
-    const base = id << RECORD_SHIFT;
     if (server !== undefined) {
       server.counters[IN_PACKETS]++;
       server.counters[IN_BYTES] += headers.end - headers.ip;
     }
     this.connections.advance(id, REQUEST, server, view, headers, now);
-    const method = records[base + FLAGS] & IP_VS_CONN_F_FWD_MASK;
-    if (method === IP_VS_CONN_F_BYPASS && headers.family === 6 && this.#isForUs(view)) return DROP_LOCAL_BYPASS;
-    if (this.#hops(view) <= 1) {
-      const verdict = this.#answer(frames, ICMP_TIME_EXCEEDED, DROP_TTL, now);
-      if (verdict === ANSWER) this.#countAnswer(id);
-      return verdict;
-    }
-    if (method !== IP_VS_CONN_F_MASQ) {
-      this.nextHop = method === IP_VS_CONN_F_BYPASS ? undefined : server;
-      passHop(view, headers);
-      return FORWARD;
-    }
-    const address = records[base + DESTINATION_WORD];
-    const port = records[base + PORTS_REPLY] >>> 16;
-    if (headers.family === 4) {
-      if (address >>> 24 === 127) return DROP_LOOPBACK;
-      rewriteIpv4(view, headers, DESTINATION, address, port);
-    } else {
-      const rest = base + DESTINATION_6;
-      const last = records[rest + 2];
-      if (last === 1 && (address | records[rest] | records[rest + 1]) === 0) return DROP_LOOPBACK;
-      rewriteIpv6(view, headers, DESTINATION, address, records[rest], records[rest + 1], last, port);
-    }
-    return FORWARD;
+    const verdict = this.#forwarder.request(frames, headers, id, server, false, now);
+    if (verdict === ANSWER) this.#countAnswer(id);
+    return verdict;
   }
 
   /** Server to client. */
@@ -429,7 +402,10 @@ export class Director {
     const headers = this.headers;
     const records = this.connections.records;
     const base = id << RECORD_SHIFT;
-    if (this.#hops(view) <= 1) return this.#answerServer(frames, ICMP_TIME_EXCEEDED, DROP_TTL, now);
+    if (hopsOf(view, headers) <= 1) return this.#answerServer(frames, TIME_EXCEEDED, DROP_TTL, now);
+    const verdict = this.#forwarder.fitReply(frames, headers, now);
+    if (verdict !== FORWARD) return verdict;
+    passHop(view, headers);
     const port = records[base + PORTS_REQUEST] & 0xffff;
     if (headers.family === 4) {
       rewriteIpv4(view, headers, SOURCE, records[base + VIRTUAL], port);
@@ -451,7 +427,7 @@ export class Director {
       server.counters[OUT_BYTES] += headers.end - headers.ip;
     }
     this.connections.advance(id, REPLY, server, view, headers, now);
-    this.egressWord = base + EGRESS;
+    this.departure.egressWord = base + EGRESS;
     return FORWARD;
   }
 
@@ -465,27 +441,22 @@ export class Director {
     const server = this.connections.serverOf(id);
     if (isNat || server?.available !== true) return;
     server.counters[OUT_PACKETS]++;
-    server.counters[OUT_BYTES] += this.frameLength - ETH_HLEN;
-  }
-
-  #hops(view: DataView): number {
-    const { family, ip } = this.headers;
-    return view.getUint8(ip + (family === 4 ? IPV4_TTL : IPV6_HOPS));
+    server.counters[OUT_BYTES] += this.departure.length - ETH_HLEN;
   }
 
   /** An ICMP error to a real server, from the machine's own address; `otherwise` when none may be sent. */
-  #answerServer(frames: FrameMemory, type: number, otherwise: number, now: number): number {
-    return this.#answered(this.#answers.toServer(frames, this.headers, type, now), otherwise);
+  #answerServer(frames: FrameMemory, error: number, otherwise: number, now: number): number {
+    return this.#answered(this.#answers.toServer(frames, this.headers, error, 0, now), otherwise);
   }
 
   /** Turns the packet into an ICMP error to its sender, from the virtual address; `otherwise` when none may be sent. */
-  #answer(frames: FrameMemory, type: number, otherwise: number, now: number): number {
-    return this.#answered(this.#answers.toClient(frames, this.headers, type, now), otherwise);
+  #answer(frames: FrameMemory, error: number, otherwise: number, now: number): number {
+    return this.#answered(this.#answers.toClient(frames, this.headers, error, 0, now), otherwise);
   }
 
   #answered(length: number, otherwise: number): number {
     if (length === 0) return otherwise;
-    this.frameLength = length;
+    this.departure.length = length;
     return ANSWER;
   }
 }

@@ -5,8 +5,13 @@
 
 import { ETH_HLEN } from '../packet/ethernet.ts';
 import {
+  ICMP_FRAGMENTATION_NEEDED,
+  ICMP_HOST_UNREACHABLE,
   ICMP_PORT_UNREACHABLE,
+  ICMP_TIME_EXCEEDED,
   ICMP_UNREACHABLE,
+  ICMPV6_ADDRESS_UNREACHABLE,
+  ICMPV6_PACKET_TOO_BIG,
   ICMPV6_PORT_UNREACHABLE,
   ICMPV6_TIME_EXCEEDED,
   ICMPV6_UNREACHABLE,
@@ -20,6 +25,18 @@ import type { Headers } from '../packet/parse.ts';
 import { IcmpLimit, type IcmpRate } from './defence/icmp-limit.ts';
 import type { FrameMemory } from './frame-memory.ts';
 import type { HostAddresses } from './host-addresses.ts';
+
+/** What the sender of a packet is told. */
+export const PORT_UNREACHABLE = 0;
+export const HOST_UNREACHABLE = 1;
+export const TIME_EXCEEDED = 2;
+/** IPv4: fragmentation needed. IPv6: packet too big. */
+export const TOO_BIG = 3;
+
+const TYPES = [ICMP_UNREACHABLE, ICMP_UNREACHABLE, ICMP_TIME_EXCEEDED, ICMP_UNREACHABLE];
+const CODES = [ICMP_PORT_UNREACHABLE, ICMP_HOST_UNREACHABLE, 0, ICMP_FRAGMENTATION_NEEDED];
+const TYPES_6 = [ICMPV6_UNREACHABLE, ICMPV6_UNREACHABLE, ICMPV6_TIME_EXCEEDED, ICMPV6_PACKET_TOO_BIG];
+const CODES_6 = [ICMPV6_PORT_UNREACHABLE, ICMPV6_ADDRESS_UNREACHABLE, 0, 0];
 
 export interface IcmpAnswersOptions {
   /** Current tick. */
@@ -44,32 +61,30 @@ export class IcmpAnswers {
   }
 
   /**
-   * Turns the packet into an error of `type` (ICMP_UNREACHABLE: port unreachable; ICMP_TIME_EXCEEDED) to its sender, from
-   * the address that it was sent to. Returns the length of the frame, or 0 when none may be sent.
+   * Turns the packet into an error (PORT_UNREACHABLE … TOO_BIG, with its `mtu`) to its sender, from the address that it
+   * was sent to. Returns the length of the frame, or 0 when none may be sent.
    */
-  toClient(frames: FrameMemory, headers: Headers, type: number, now: number): number {
-    if (!this.#limit.allow(now)) return 0;
+  toClient(frames: FrameMemory, headers: Headers, error: number, mtu: number, now: number): number {
+    // The kernel's limit leaves path MTU discovery alone (icmpv4_mask_allow, icmpv6_mask_allow).
+    if (error !== TOO_BIG && !this.#limit.allow(now)) return 0;
     const { family, ip, end } = headers;
-    const isUnreachable = type === ICMP_UNREACHABLE;
+    const { view, bytes } = frames;
     if (family === 4) {
       this.#id = (this.#id + 1) & 0xffff;
-      const code = isUnreachable ? ICMP_PORT_UNREACHABLE : 0;
-      return ETH_HLEN + makeIcmpError(frames.view, frames.bytes, ip, end - ip, type, code, this.#id);
+      return ETH_HLEN + makeIcmpError(view, bytes, ip, end - ip, TYPES[error], CODES[error], mtu, this.#id);
     }
-    const type6 = isUnreachable ? ICMPV6_UNREACHABLE : ICMPV6_TIME_EXCEEDED;
-    const code = isUnreachable ? ICMPV6_PORT_UNREACHABLE : 0;
-    return ETH_HLEN + makeIcmpv6Error(frames.view, frames.bytes, ip, end - ip, type6, code);
+    return ETH_HLEN + makeIcmpv6Error(view, bytes, ip, end - ip, TYPES_6[error], CODES_6[error], mtu);
   }
 
   /** As {@link toClient}, but from the machine's own address; 0 also when it has none to speak from. */
-  toServer(frames: FrameMemory, headers: Headers, type: number, now: number): number {
+  toServer(frames: FrameMemory, headers: Headers, error: number, mtu: number, now: number): number {
     const { family, ip } = headers;
     const at = ip + (family === 4 ? IPV4_SRC : IPV6_SRC);
     const sender = this.#sender;
     for (let i = 0; i < 4; i++) sender[i] = family === 4 && i > 0 ? 0 : frames.view.getInt32(at + (i << 2));
     const own = this.#host?.sourceFor(family, sender);
     if (own === undefined) return 0;
-    const length = this.toClient(frames, headers, type, now);
+    const length = this.toClient(frames, headers, error, mtu, now);
     if (length > 0) setIcmpSource(frames.view, family, ip, own);
     return length;
   }

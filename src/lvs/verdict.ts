@@ -26,8 +26,16 @@ export const DROP_NO_IDENTITY = 9;
 export const DROP_RESET = 10;
 /** A connection that bypasses the servers would go to the machine itself (IPv6, as in the kernel). */
 export const DROP_LOCAL_BYPASS = 11;
+/** For a server that is this machine itself: to the kernel, rewritten in place. */
+export const LOCAL = 12;
+/** The machine knows no way to the server, and the limit of ICMP errors is reached. */
+export const DROP_NO_ROUTE = 13;
+/** Too long for the way to the server, and nobody could be told. */
+export const DROP_MTU = 14;
+/** An ICMP error whose checksum is wrong. */
+export const DROP_CHECKSUM = 15;
 /** First of the malformed frames, in the order of MALFORMED_NAMES. */
-export const DROP_MALFORMED = 12;
+export const DROP_MALFORMED = 16;
 /** A transport header that is cut short. */
 export const DROP_TRUNCATED: number = DROP_MALFORMED + PARSE_TRUNCATED_TRANSPORT - PARSE_MALFORMED;
 
@@ -45,5 +53,9 @@ export const VERDICT_NAMES: readonly string[] = [
   'drop-no-identity',
   'drop-reset',
   'drop-local-bypass',
+  'local',
+  'drop-no-route',
+  'drop-too-big',
+  'drop-icmp-checksum',
   ...MALFORMED_NAMES.map((name) => `malformed-${name}`),
 ];

@@ -16,8 +16,8 @@ function errorAbout(packet: Uint8Array, room: number): { error: Uint8Array; arou
   const view = new DataView(bytes.buffer);
   const length =
     packet[0] >>> 4 === 4
-      ? makeIcmpError(view, bytes, AT, packet.length, 3, 3, 0x1234)
-      : makeIcmpv6Error(view, bytes, AT, packet.length, 1, 4);
+      ? makeIcmpError(view, bytes, AT, packet.length, 3, 3, 0, 0x1234)
+      : makeIcmpv6Error(view, bytes, AT, packet.length, 1, 4, 0);
   const end = AT + Math.max(packet.length, length);
   const around = bytes.subarray(0, AT).every((b) => b === GUARD) && bytes.subarray(end).every((b) => b === GUARD);
   assert.ok(length <= packet.length + room);

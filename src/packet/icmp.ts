@@ -27,10 +27,15 @@ export const ICMP_REST = 4;
 export const ICMP_HLEN = 8;
 
 export const ICMP_UNREACHABLE = 3;
+export const ICMP_HOST_UNREACHABLE = 1;
 export const ICMP_PORT_UNREACHABLE = 3;
+export const ICMP_FRAGMENTATION_NEEDED = 4;
+export const ICMP_SOURCE_QUENCH = 4;
 export const ICMP_TIME_EXCEEDED = 11;
 export const ICMPV6_UNREACHABLE = 1;
+export const ICMPV6_ADDRESS_UNREACHABLE = 3;
 export const ICMPV6_PORT_UNREACHABLE = 4;
+export const ICMPV6_PACKET_TOO_BIG = 2;
 export const ICMPV6_TIME_EXCEEDED = 3;
 
 /** An IPv4 error is at most 576 bytes long (RFC 1812 §4.3.2.3), an IPv6 error 1280 (RFC 4443 §3). */
@@ -42,7 +47,7 @@ const HOPS = 64;
 
 /**
  * Turns the IPv4 packet of `length` bytes at `ip` into an ICMP error about itself, sent by its destination to its
- * source. The slot must have room for 28 bytes more. Returns the length of the new packet at `ip`.
+ * source; `rest` is the second word of its header. The slot must have room for 28 bytes more. Returns the length of the new packet at `ip`.
  */
 export function makeIcmpError(
   view: DataView,
@@ -51,6 +56,7 @@ export function makeIcmpError(
   length: number,
   type: number,
   code: number,
+  rest: number,
   id: number,
 ): number {
   const source = view.getInt32(ip + IPV4_SRC);
@@ -72,7 +78,7 @@ export function makeIcmpError(
   view.setInt32(ip + IPV4_DST, source);
   view.setUint16(ip + IPV4_CHECKSUM, checksum(view, ip, IPV4_HLEN, 0));
 
-  writeIcmpHeader(view, icmp, type, code);
+  writeIcmpHeader(view, icmp, type, code, rest);
   view.setUint16(icmp + ICMP_CHECKSUM, checksum(view, icmp, ICMP_HLEN + quoted, 0));
   return total;
 }
@@ -85,6 +91,7 @@ export function makeIcmpv6Error(
   length: number,
   type: number,
   code: number,
+  rest: number,
 ): number {
   const quoted = Math.min(length, ICMPV6_MAX - IPV6_HLEN - ICMP_HLEN);
   const icmp = ip + IPV6_HLEN;
@@ -100,7 +107,7 @@ export function makeIcmpv6Error(
     view.setInt32(ip + IPV6_DST + i, view.getInt32(icmp + ICMP_HLEN + IPV6_SRC + i));
   }
 
-  writeIcmpHeader(view, icmp, type, code);
+  writeIcmpHeader(view, icmp, type, code, rest);
   const pseudo = sumBytes(view, ip + IPV6_SRC, 32, payload + IPPROTO_ICMPV6);
   view.setUint16(icmp + ICMP_CHECKSUM, checksum(view, icmp, payload, pseudo));
   return IPV6_HLEN + payload;
@@ -119,9 +126,9 @@ export function setIcmpSource(view: DataView, family: number, ip: number, words:
   view.setUint16(field, applyDifference(view.getUint16(field), difference));
 }
 
-function writeIcmpHeader(view: DataView, icmp: number, type: number, code: number): void {
+function writeIcmpHeader(view: DataView, icmp: number, type: number, code: number, rest: number): void {
   view.setUint8(icmp + ICMP_TYPE, type);
   view.setUint8(icmp + ICMP_CODE, code);
   view.setUint16(icmp + ICMP_CHECKSUM, 0);
-  view.setInt32(icmp + ICMP_REST, 0);
+  view.setInt32(icmp + ICMP_REST, rest);
 }

@@ -22,7 +22,12 @@ export const IPV4_MF = 0x2000;
 export const IPV4_OFFSET_MASK = 0x1fff;
 
 export const IPPROTO_ICMP = 1;
+/** An IPv4 packet inside of another packet. */
+export const IPPROTO_IPIP = 4;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
+/** An IPv6 packet inside of another packet. */
+export const IPPROTO_IPV6 = 41;
+export const IPPROTO_GRE = 47;
 export const IPPROTO_ICMPV6 = 58;
 export const IPPROTO_SCTP = 132;

@@ -8,6 +8,7 @@ import { FramePool } from '../../src/dataplane/engine/frame-pool.ts';
 import { FRAME_SIZE } from '../../src/dataplane/engine/link.ts';
 import { LocalDataPlane } from '../../src/dataplane/engine/local.ts';
 import { MemoryLink } from '../../src/dataplane/engine/memory-link.ts';
+import { Paths } from '../../src/dataplane/engine/paths.ts';
 import type { EngineRoute } from '../../src/dataplane/engine/route-table.ts';
 import { connectionMemoryBytes, layConnectionMemory, TICKS_PER_SECOND } from '../../src/lvs/connection/layout.ts';
 import { Director } from '../../src/lvs/director.ts';
@@ -120,12 +121,18 @@ export class MemoryStage implements Stage {
 
 /** The director's addresses, as the routes have them; it speaks to servers by the one behind. */
 function memoryHost(adjacencies: AdjacencyTable): HostAddresses {
-  const isLocal = (family: number, [w0, w1, w2, w3]: Int32Array): boolean =>
-    adjacencies.routes.lookup(family === 4 ? 4 : 6, [w0, w1, w2, w3])?.route.kind === 'local';
+  const paths = new Paths(adjacencies);
   return {
-    isLocal,
+    get changes() {
+      return paths.changes;
+    },
+    get leastMtu() {
+      return paths.leastMtu;
+    },
+    isLocal: (family, words) => paths.isLocal(family, words),
+    pathTo: (family, words) => paths.pathTo(family, words),
     sourceFor: (family) => addressWords(DIRECTOR_BACK[family === 4 ? 4 : 6] as Address),
-    deliversMarked: (family, _source, destination) => isLocal(family, destination),
+    deliversMarked: (family, _source, destination) => paths.isLocal(family, destination),
   };
 }
 

@@ -9,6 +9,7 @@ import { FramePool } from '../../src/dataplane/engine/frame-pool.ts';
 import { FRAME_SIZE } from '../../src/dataplane/engine/link.ts';
 import { LocalDataPlane } from '../../src/dataplane/engine/local.ts';
 import { MemoryLink } from '../../src/dataplane/engine/memory-link.ts';
+import { Paths } from '../../src/dataplane/engine/paths.ts';
 import type { EngineRoute } from '../../src/dataplane/engine/route-table.ts';
 import { connectionMemoryBytes, layConnectionMemory, MS_PER_TICK } from '../../src/lvs/connection/layout.ts';
 import { Director } from '../../src/lvs/director.ts';
@@ -63,15 +64,27 @@ export class DirectorWorld {
   constructor(marks: readonly MarkRule[]) {
     const memory = layConnectionMemory(new ArrayBuffer(connectionMemoryBytes(MAX_CONNECTIONS)), MAX_CONNECTIONS);
     const adjacencies = new AdjacencyTable(() => {});
+    const paths = new Paths(adjacencies);
+    for (const side of SIDE_NAMES) {
+      for (const family of FAMILIES) {
+        paths.addSource(INDEXES[side], family, addressWords(SIDES[side].address[family] as Address));
+      }
+    }
     this.director = new Director({
       memory,
       seed: { k0: 1, k1: 2 },
       now: 0,
       host: {
-        isLocal: (family, [w0, w1, w2, w3]) =>
-          adjacencies.routes.lookup(family === 4 ? 4 : 6, [w0, w1, w2, w3])?.route.kind === 'local',
-        deliversMarked: () => true,
+        get changes() {
+          return paths.changes;
+        },
+        get leastMtu() {
+          return paths.leastMtu;
+        },
+        isLocal: (family, words) => paths.isLocal(family, words),
+        pathTo: (family, words) => paths.pathTo(family, words),
         sourceFor: (family) => addressWords(SIDES.back.address[family === 4 ? 4 : 6] as Address),
+        deliversMarked: () => true,
       },
       icmpRate: { perSecond: Number.POSITIVE_INFINITY, burst: Number.POSITIVE_INFINITY },
     });

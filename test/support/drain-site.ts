@@ -72,7 +72,7 @@ export class DrainSite {
     const { client: src, virtual: dst } = this.#net;
     const { verdict, packet } = this.lab.packet(tcp({ src, dst, sport, dport: 80, flags: 'S', seq: CLIENT_START }));
     assert.equal(verdict, 'forward');
-    const { nextHop } = this.lab.director;
+    const { nextHop } = this.lab.director.departure;
     const address = nextHop?.key.address ?? readSegment(packet!).destination.address;
     const { drainedAddress } = this.#net;
     return [drainedAddress, addressBytes(drainedAddress).join('.')].includes(address) ? 'drained' : 'other';

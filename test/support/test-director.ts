@@ -16,7 +16,7 @@ import type {
   ServiceTuning,
 } from '../../src/lvs/model.ts';
 import { formatServerKey, formatServiceKey, parseServerKey, parseServiceKey } from '../../src/lvs/service-key.ts';
-import { ANSWER, FORWARD, VERDICT_NAMES } from '../../src/lvs/verdict.ts';
+import { ANSWER, FORWARD, LOCAL, VERDICT_NAMES } from '../../src/lvs/verdict.ts';
 import { addressBytes, frame } from './frames.ts';
 
 const SLOT = 2048;
@@ -27,7 +27,7 @@ const GUARD = 0xa5;
 export interface Outcome {
   /** Name of the verdict. */
   readonly verdict: string;
-  /** The IP packet that leaves, for `forward` and `answer-icmp`. */
+  /** The IP packet that leaves, for `forward`, `answer-icmp` and `local`. */
   readonly packet: Uint8Array | undefined;
 }
 
@@ -129,13 +129,14 @@ export class TestDirector {
     this.#bytes.set(input, HEADROOM);
     const frames = { view: this.#view, bytes: this.#bytes };
     const verdict = this.director.process(frames, HEADROOM, input.length, this.#now | 0);
-    const leaves = verdict === FORWARD || verdict === ANSWER;
-    const length = leaves ? this.director.frameLength : 0;
-    const end = HEADROOM + Math.max(input.length, length);
+    const leaves = verdict === FORWARD || verdict === ANSWER || verdict === LOCAL;
+    const { frame: start, length } = this.director.departure;
+    const first = leaves ? Math.min(HEADROOM, start) : HEADROOM;
+    const end = Math.max(HEADROOM + input.length, leaves ? start + length : 0);
     for (let i = 0; i < SLOT; i++) {
-      if ((i < HEADROOM || i >= end) && this.#bytes[i] !== GUARD) throw new Error(`byte ${i} of the slot was written`);
+      if ((i < first || i >= end) && this.#bytes[i] !== GUARD) throw new Error(`byte ${i} of the slot was written`);
     }
-    const packet = leaves ? this.#bytes.slice(HEADROOM + 14, HEADROOM + length) : undefined;
+    const packet = leaves ? this.#bytes.slice(start + 14, start + length) : undefined;
     return { verdict: VERDICT_NAMES[verdict], packet };
   }
 
@@ -143,7 +144,7 @@ export class TestDirector {
   target(packet: Uint8Array): string {
     const outcome = this.packet(packet);
     if (outcome.verdict !== 'forward' || outcome.packet === undefined) return outcome.verdict;
-    const { nextHop } = this.director;
+    const { nextHop } = this.director.departure;
     const [start, length] = outcome.packet[0] >>> 4 === 4 ? [16, 4] : [24, 16];
     const address = nextHop ? addressBytes(nextHop.key.address) : outcome.packet.subarray(start, start + length);
     return String(address.at(-1));

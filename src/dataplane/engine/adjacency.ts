@@ -100,6 +100,21 @@ export class AdjacencyTable {
     this.#probe = probe;
   }
 
+  /** Another number whenever the ways that were found are forgotten. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** MTU of a device that the engine drives. */
+  mtuOf(interfaceIndex: number): number | undefined {
+    return this.#links.get(interfaceIndex)?.mtu;
+  }
+
+  /** Least MTU of the devices that the engine drives. */
+  get leastMtu(): number {
+    return Math.min(...Array.from(this.#links.values(), (state) => state.mtu));
+  }
+
   /** The way to an IPv4 destination. */
   resolveIpv4(destination: number): Adjacency {
     const place = Math.imul(destination, 0x61c88647) >>> 20;

@@ -6,7 +6,7 @@
 import type { Director } from '../../lvs/director.ts';
 import type { FrameMemory } from '../../lvs/frame-memory.ts';
 import type { Server } from '../../lvs/service/server.ts';
-import { ANSWER, FORWARD, PASS } from '../../lvs/verdict.ts';
+import { ANSWER, FORWARD, LOCAL, PASS } from '../../lvs/verdict.ts';
 import { ETH_HLEN, ETH_P_IP, ETH_P_IPV6, ETH_TYPE, writeAddresses } from '../../packet/ethernet.ts';
 import { IPV4_DST } from '../../packet/ipv4.ts';
 import { IPV6_DST } from '../../packet/ipv6.ts';
@@ -146,12 +146,12 @@ export class Engine {
   #handle(link: Link, frame: number, length: number, now: number, place: number): void {
     const verdict = this.#director.processForeseen(this.#frames, frame, length, now, place);
     if (verdict === FORWARD || verdict === ANSWER) {
-      this.#egress(frame, this.#director.frameLength);
+      const { departure } = this.#director;
+      this.#egress(departure.frame, departure.length);
       return;
     }
-    if (verdict === PASS && length > ETH_HLEN && !this.#kernel.inject(frame + ETH_HLEN, length - ETH_HLEN)) {
-      this.egress[EGRESS_KERNEL]++;
-    }
+    const isKernels = (verdict === PASS || verdict === LOCAL) && length > ETH_HLEN;
+    if (isKernels && !this.#kernel.inject(frame + ETH_HLEN, length - ETH_HLEN)) this.egress[EGRESS_KERNEL]++;
     link.recycle(frame);
   }
 
@@ -179,7 +179,7 @@ export class Engine {
 
   /** The way of the packet that the director has just decided about; a reply's is kept with its connection. */
   #adjacencyOf(): Adjacency {
-    const { egressWord, nextHop } = this.#director;
+    const { egressWord, nextHop } = this.#director.departure;
     if (nextHop !== undefined) return this.#adjacencyOfServer(nextHop);
     const records = this.#director.connections.records;
     if (egressWord !== 0) {
@@ -196,11 +196,11 @@ export class Engine {
     return adjacency;
   }
 
-  /** The way to a server that gets packets by its MAC. */
+  /** The way to a server. */
   #adjacencyOfServer(server: Server): Adjacency {
     const kept = this.#adjacencies.recall(server.egress);
     if (kept !== undefined) return kept;
-    const adjacency = this.#adjacencies.resolve(server.service.family, server.words);
+    const adjacency = this.#adjacencies.resolve(server.family, server.words);
     server.egress = adjacency.token;
     return adjacency;
   }

@@ -13,12 +13,13 @@ import { listNeighbours, type Neighbour, NUD_FAILED, NUD_STALE, probeNeighbour }
 import { listRoutes } from '../../linux/route/route.ts';
 import { type Route, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTNH_F_DEAD } from '../../linux/route/route-message.ts';
 import { openRouteSocket } from '../../linux/route/route-socket.ts';
-import type { HostAddresses } from '../../lvs/host-addresses.ts';
-import { type Address, type AddressWords, addressWords } from '../../packet/address.ts';
+import type { HostAddresses, Path } from '../../lvs/host-addresses.ts';
+import { type Address, addressWords } from '../../packet/address.ts';
 import { formatPrefix, type Prefix } from '../../packet/prefix.ts';
 import type { Logger } from '../logger.ts';
 import { type Adjacency, AdjacencyTable, type LinkState } from './adjacency.ts';
 import { Delivery } from './delivery.ts';
+import { Paths } from './paths.ts';
 import type { EngineRoute } from './route-table.ts';
 
 /** Least pause between two listings of the kernel's tables, and its length in units of the last listing's own time. */
@@ -55,8 +56,7 @@ export class KernelMirror implements HostAddresses {
   readonly #monitor: RouteMonitor;
   readonly #driven = new Set<number>();
   readonly #delivery: Delivery;
-  /** The machine's first address by device and family. */
-  readonly #sources = new Map<string, AddressWords>();
+  readonly #paths: Paths;
   /** Routes or addresses have changed. */
   #stale = false;
   /** Events were lost: neighbours may have changed too. */
@@ -72,6 +72,7 @@ export class KernelMirror implements HostAddresses {
         options.log.debug('neighbour cannot be asked for', { error: (error as Error).message });
       }
     });
+    this.#paths = new Paths(this.adjacencies);
     this.#delivery = new Delivery(
       (family, destination) => this.isLocal(family, destination),
       (family, source, destination, mark, interfaceIndex) => {
@@ -180,16 +181,29 @@ export class KernelMirror implements HostAddresses {
     this.#socket.close();
   }
 
+  /** {@link HostAddresses} */
+  get changes(): number {
+    return this.#paths.changes;
+  }
+
+  /** {@link HostAddresses} */
+  get leastMtu(): number {
+    return this.#paths.leastMtu;
+  }
+
   /** {@link HostAddresses}: whether the machine itself has an address. */
-  isLocal(family: number, words: Int32Array): boolean {
-    return this.#routeTo(family, words)?.kind === 'local';
+  isLocal(family: number, words: ArrayLike<number>): boolean {
+    return this.#paths.isLocal(family, words);
+  }
+
+  /** {@link HostAddresses} */
+  pathTo(family: number, words: ArrayLike<number>): Path {
+    return this.#paths.pathTo(family, words);
   }
 
   /** {@link HostAddresses}: the first address of the device that leads to `destination`. */
-  sourceFor(family: number, destination: Int32Array): AddressWords | undefined {
-    const route = this.#routeTo(family, destination);
-    if (route?.kind !== 'unicast') return undefined;
-    return this.#sources.get(`${route.interfaceIndex} ${family}`);
+  sourceFor(family: number, destination: ArrayLike<number>): ArrayLike<number> | undefined {
+    return this.#paths.sourceFor(family, destination);
   }
 
   /** {@link HostAddresses} */
@@ -203,21 +217,14 @@ export class KernelMirror implements HostAddresses {
     this.#delivery.renew();
   }
 
-  #routeTo(family: number, words: Int32Array): EngineRoute | undefined {
-    // Asked of the source of every new connection.
-    if (family === 4) return this.adjacencies.routes.lookupIpv4(words[0])?.route;
-    return this.adjacencies.routes.lookup(6, [words[0], words[1], words[2], words[3]])?.route;
-  }
-
   #listRoutes(): void {
     const all = listRoutes(this.#socket);
     const routes = all.flatMap(engineRoute);
     const addresses = listAddresses(this.#socket);
     const locals = addresses.map((address) => address.address);
-    this.#sources.clear();
+    this.#paths.forgetSources();
     for (const { interfaceIndex, family, address, scope } of addresses) {
-      const place = `${interfaceIndex} ${family}`;
-      if (scope !== LINK_SCOPE && !this.#sources.has(place)) this.#sources.set(place, addressWords(address));
+      if (scope !== LINK_SCOPE) this.#paths.addSource(interfaceIndex, family, addressWords(address));
     }
     this.adjacencies.routes.replace(routes);
     this.adjacencies.forget(this.#options.onForgotten);
@@ -248,7 +255,14 @@ function engineRoute(route: Route): EngineRoute[] {
   if (route.table !== RT_TABLE_MAIN && route.table !== RT_TABLE_LOCAL) return [];
   if (route.sourcePrefixLength !== 0 || route.tos !== 0) return [];
   const { family, prefixLength, metric } = route;
-  const common = { family, destination: route.destination.words, prefixLength, metric };
+  const common = {
+    family,
+    destination: route.destination.words,
+    prefixLength,
+    metric,
+    ...(route.mtu !== 0 && { mtu: route.mtu }),
+    ...(route.preferredSource && { source: route.preferredSource.words }),
+  };
   if (route.type === 'local') return [{ ...common, kind: 'local', interfaceIndex: 0 }];
   if (route.type !== 'unicast') return [{ ...common, kind: 'unreachable', interfaceIndex: 0 }];
   const hop = route.nexthops.find((way) => (way.flags & RTNH_F_DEAD) === 0);

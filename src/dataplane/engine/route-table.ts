@@ -15,6 +15,10 @@ export interface EngineRoute {
   readonly metric: number;
   /** Device out of which it leads; 0 for none. */
   readonly interfaceIndex: number;
+  /** Path MTU set on the route, when there is one. */
+  readonly mtu?: number;
+  /** Address from which the machine speaks by this route, when it was set. */
+  readonly source?: AddressWords;
   /** Absent when the destination itself is on the link. */
   readonly gateway?: { readonly family: Family; readonly words: AddressWords };
 }
@@ -30,6 +34,8 @@ export class RouteEntry<T> {
 }
 
 export class RouteTable<T> {
+  /** Least MTU set on a route; none is above 65535. */
+  leastMtu = 0xffff;
   /** The prefix lengths in use, longest first, each with its routes by the masked word. */
   #ipv4: readonly { readonly mask: number; readonly routes: ReadonlyMap<number, RouteEntry<T>> }[] = [];
   /** The same for IPv6, by the prefix's words as text. */
@@ -39,8 +45,10 @@ export class RouteTable<T> {
   replace(routes: Iterable<EngineRoute>): void {
     const ipv4 = new Map<number, Map<number, RouteEntry<T>>>();
     const ipv6 = new Map<number, Map<string, RouteEntry<T>>>();
+    this.leastMtu = 0xffff;
     for (const route of routes) {
       const { prefixLength, destination } = route;
+      if (route.mtu !== undefined) this.leastMtu = Math.min(this.leastMtu, route.mtu);
       if (route.family === 4) put(ipv4, prefixLength, destination[0] & ipv4Mask(prefixLength), route);
       else put(ipv6, prefixLength, ipv6Prefix(destination, prefixLength), route);
     }

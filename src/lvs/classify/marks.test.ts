@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type PacketFields, tcp } from '../../../test/support/frames.ts';
+import { machine } from '../../../test/support/machine.ts';
 import { TestDirector } from '../../../test/support/test-director.ts';
 import type { HostAddresses } from '../host-addresses.ts';
 import type { MarkRule } from '../model.ts';
@@ -105,14 +106,12 @@ test('a connection lives on without its rule, and a new one is without its mark'
 
 test('another’s address is taken when routing by the mark that PREROUTING gave delivers it', () => {
   const asked: number[] = [];
-  const lab = director({
-    isLocal: () => false,
-    sourceFor: () => undefined,
-    deliversMarked: (_family, _source, [word], mark) => {
-      asked.push(mark);
-      return word === (0xc6336401 | 0);
-    },
-  });
+  const host = machine();
+  host.deliversMarked = (_family, _source, [word], mark) => {
+    asked.push(mark);
+    return word === (0xc6336401 | 0);
+  };
+  const lab = director(host);
   const inInput = rule([check(field(FROM_MARK, 0, 4), exactly(9)), setMark(7)]);
   lab.director.marks.setKernelRules(rules([rule([setMark(9)])], [inInput]));
   assert.equal(goesTo(lab, { dst: '198.51.100.1' }), '10.0.0.1:80', 'delivered');

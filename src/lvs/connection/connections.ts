@@ -32,6 +32,7 @@ import {
   IP_VS_CONN_F_NOOUTPUT,
   IP_VS_CONN_F_ONE_PACKET,
   IP_VS_CONN_F_TEMPLATE,
+  IP_VS_CONN_F_TUNNEL,
   KIND,
   KIND_ENGINE,
   KIND_TEMPLATE,
@@ -346,10 +347,11 @@ export class Connections {
   /** Writes what a record takes from its server. */
   #bind(base: number, server: Server): void {
     const records = this.records;
-    const isNat = server.options.method !== 'dr';
+    const { method } = server.options;
+    const isNat = method === 'nat';
     records[base + FLAGS] |= isNat
       ? IP_VS_CONN_F_MASQ | IP_VS_CONN_F_INACTIVE
-      : IP_VS_CONN_F_DROUTE | IP_VS_CONN_F_INACTIVE | IP_VS_CONN_F_NOOUTPUT;
+      : (method === 'tun' ? IP_VS_CONN_F_TUNNEL : IP_VS_CONN_F_DROUTE) | IP_VS_CONN_F_INACTIVE | IP_VS_CONN_F_NOOUTPUT;
     if (isNat && (records[base + FLAGS] & IP_VS_CONN_F_ONE_PACKET) === 0) records[base + FLAGS] |= CONN_F_REPLY_KEY;
     records[base + SERVER] = server.index;
     records[base + DESTINATION] = server.words[0];

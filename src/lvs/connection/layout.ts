@@ -67,6 +67,7 @@ export const REPLY = 1;
 /** Connection flags, bits of the kernel's uapi (linux/ip_vs.h). */
 export const IP_VS_CONN_F_FWD_MASK = 0x0007;
 export const IP_VS_CONN_F_MASQ = 0x0000;
+export const IP_VS_CONN_F_TUNNEL = 0x0002;
 export const IP_VS_CONN_F_DROUTE = 0x0003;
 export const IP_VS_CONN_F_BYPASS = 0x0004;
 /** Replies do not pass here: the INPUT-ONLY state table. */

@@ -43,9 +43,11 @@ export function connectionSnapshot(
   const kind = records[base + KIND];
   if (kind === 0) return undefined;
   const family = (kind & 0xff) as Family;
-  const end = (word: number, rest: number, port: number): ServerKey => ({ address: address(word, rest), port });
-  const address = (word: number, rest: number): Address =>
-    formatAddress(family, [records[base + word], ...records.subarray(base + rest, base + rest + 3)]);
+  const end = (word: number, rest: number, port: number): ServerKey => ({ address: address(family, word, rest), port });
+  const address = (of: Family, word: number, rest: number): Address =>
+    formatAddress(of, [records[base + word], ...records.subarray(base + rest, base + rest + 3)]);
+  // A tunnel's server may be of another family than its clients.
+  const serverFamily = connections.serverOf(id)?.family ?? family;
   const ports = records[base + PORTS_REQUEST];
   const persistenceEngine = engineData(id);
   return {
@@ -54,7 +56,10 @@ export function connectionSnapshot(
     state: stateName(kind, records[base + STATE]),
     client: end(CLIENT, CLIENT_6, ports >>> 16),
     virtual: end(VIRTUAL, VIRTUAL_6, ports & 0xffff),
-    destination: end(DESTINATION, DESTINATION_6, records[base + PORTS_REPLY] >>> 16),
+    destination: {
+      address: address(serverFamily, DESTINATION, DESTINATION_6),
+      port: records[base + PORTS_REPLY] >>> 16,
+    },
     ...(persistenceEngine !== undefined && { persistenceEngine }),
   };
 }

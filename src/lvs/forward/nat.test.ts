@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // NAT there and back: every rewritten packet is valid, a broken checksum stays broken by as much, and what comes back is
-// what went out, two hops older.
+// what went out.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -73,7 +73,7 @@ function plainOf(packet: Uint8Array): Uint8Array {
   ]);
 }
 
-test('a rewritten packet is valid and differs in nothing but one end and its hops', () => {
+test('a rewritten packet is valid and differs in nothing but one end', () => {
   fc.assert(
     fc.property(kind, fields, side, more, (protocol, built, end, withMore) => {
       const packet = build(protocol, built, withMore);
@@ -81,23 +81,21 @@ test('a rewritten packet is valid and differs in nothing but one end and its hop
       assert.equal(checksumFault(plainOf(result)), undefined);
       const [address, newPort] = [built.newAddress, built.newPort];
       const changed = end === SOURCE ? { src: address, sport: newPort } : { dst: address, dport: newPort };
-      const expected = build(protocol, { ...built, ...changed, ttl: built.ttl - 1 }, withMore);
+      const expected = build(protocol, { ...built, ...changed }, withMore);
       assert.deepEqual(result, expected);
     }),
     { numRuns: 3000 },
   );
 });
 
-test('out and back is the identity, but for two hops', () => {
+test('out and back is the identity', () => {
   fc.assert(
     fc.property(kind, fields, side, more, (protocol, built, end, withMore) => {
-      fc.pre(built.ttl > 2);
       const packet = build(protocol, built, withMore);
       const there = rewrite(packet, end, built.newAddress, built.newPort);
       const [address, oldPort] = end === SOURCE ? [built.src, built.sport] : [built.dst, built.dport];
       const back = rewrite(there, end, address, oldPort);
-      const expected = build(protocol, { ...built, ttl: built.ttl - 2 }, withMore);
-      assert.deepEqual(back, expected);
+      assert.deepEqual(back, packet);
     }),
     { numRuns: 2000 },
   );

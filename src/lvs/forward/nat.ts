@@ -5,16 +5,8 @@
 
 import { applyDifference, difference16, difference32, fold, sumBytes } from '../../packet/checksum.ts';
 import { crc32c } from '../../packet/crc32c.ts';
-import {
-  IPPROTO_SCTP,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  IPV4_CHECKSUM,
-  IPV4_DST,
-  IPV4_SRC,
-  IPV4_TTL,
-} from '../../packet/ipv4.ts';
-import { IPV6_DST, IPV6_HOPS, IPV6_SRC } from '../../packet/ipv6.ts';
+import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, IPV4_CHECKSUM, IPV4_DST, IPV4_SRC } from '../../packet/ipv4.ts';
+import { IPV6_DST, IPV6_SRC } from '../../packet/ipv6.ts';
 import type { Headers } from '../../packet/parse.ts';
 import { SCTP_CHECKSUM } from '../../packet/sctp.ts';
 import { TCP_CHECKSUM } from '../../packet/tcp.ts';
@@ -24,20 +16,17 @@ import { UDP_CHECKSUM } from '../../packet/udp.ts';
 export const SOURCE = 0;
 export const DESTINATION = 2;
 
-/** Rewrites one end of an IPv4 packet and takes one from its TTL (above 0). */
+/** Rewrites one end of an IPv4 packet. */
 export function rewriteIpv4(view: DataView, headers: Headers, end: number, address: number, port: number): void {
   const ip = headers.ip;
   const at = ip + (end === SOURCE ? IPV4_SRC : IPV4_DST);
   const difference = difference32(view.getInt32(at), address);
-  const hops = view.getUint16(ip + IPV4_TTL);
   view.setInt32(at, address);
-  view.setUint8(ip + IPV4_TTL, (hops >>> 8) - 1);
-  const header = difference + difference16(hops, hops - 0x100);
-  view.setUint16(ip + IPV4_CHECKSUM, applyDifference(view.getUint16(ip + IPV4_CHECKSUM), header));
+  view.setUint16(ip + IPV4_CHECKSUM, applyDifference(view.getUint16(ip + IPV4_CHECKSUM), difference));
   rewritePort(view, headers, end, port, difference);
 }
 
-/** Rewrites one end of an IPv6 packet to the address words given and takes one from its hop limit (above 0). */
+/** Rewrites one end of an IPv6 packet to the address words given. */
 export function rewriteIpv6(
   view: DataView,
   headers: Headers,
@@ -55,7 +44,6 @@ export function rewriteIpv6(
     difference32(view.getInt32(at + 4), word1) +
     difference32(view.getInt32(at + 8), word2) +
     difference32(view.getInt32(at + 12), word3);
-  view.setUint8(ip + IPV6_HOPS, view.getUint8(ip + IPV6_HOPS) - 1);
   view.setInt32(at, word0);
   view.setInt32(at + 4, word1);
   view.setInt32(at + 8, word2);

@@ -62,7 +62,7 @@ test('a call of another server becomes this one’s, and the old template is not
 test('of one-packet services nothing is remembered of the connection, only the call', () => {
   const site = sipSite({ onePacket: true });
   assert.equal(ring(site), 'forward');
-  assert.equal(site.lab.director.egressWord, 0, 'there is no record to keep a way in');
+  assert.equal(site.lab.director.departure.egressWord, 0, 'there is no record to keep a way in');
   assert.deepEqual([site.lab.flows(), site.lab.templates().length], [[], 1]);
   assert.deepEqual(site.counts(2), [0, 0, 1]);
   assert.equal(site.send(4001, { payload: call('a') }), '2');

@@ -80,15 +80,15 @@ export function checkServerOptions(options: ServerOptions): void {
     throw new LvsError('ERANGE', `the lower threshold ${lowerThreshold} is above the upper one, ${upperThreshold}`);
   }
   if (upperThreshold > INT_MAX) throw new LvsError('EINVAL', `upper threshold ${upperThreshold} is out of range`);
-  if (method !== 'nat' && method !== 'dr') {
-    const remedy = 'use -m (NAT) or -g (direct routing)';
+  if (method === 'fullnat' || method === 'local') {
+    const remedy = 'use -m (NAT), -g (direct routing) or -i (tunnel)';
     throw new LvsError('EOPNOTSUPP', `forwarding method '${method}' is not supported yet: ${remedy}`);
   }
 }
 
-/** The kernel asks this of edits too, and before anything else. */
-export function checkFamily(service: ServiceKey, key: ServerKey): void {
-  if (addressFamily(key.address) !== familyOf(service)) {
+/** The kernel asks this of edits too, and before anything else: only a tunnel takes packets of one family over another. */
+export function checkFamily(service: ServiceKey, key: ServerKey, { method }: Pick<ServerOptions, 'method'>): void {
+  if (addressFamily(key.address) !== familyOf(service) && method !== 'tun') {
     throw new LvsError('EINVAL', `server ${key.address} is of another address family than its service`);
   }
 }

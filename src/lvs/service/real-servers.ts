@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Real servers with NAT by their own address and port, whatever service they are in: for packets of theirs that belong to no
-// connection (rs_table of ip_vs_ctl.c). Where several services have the same one, the one that came last is found.
+// Real servers by their own address, whatever service they are in (rs_table of ip_vs_ctl.c): with NAT by their port, for
+// packets of theirs that belong to no connection; with tunnels by the tunnel's port, for errors about tunnelled packets.
+// Where several services have the same one, the one that came last is found.
 
 import type { Server } from './server.ts';
 
 export class RealServers {
   /** Newest first. */
   readonly #byEnd = new Map<number, Server[]>();
+  readonly #tunnels = new Map<number, Server[]>();
+  /** Servers with tunnels. */
+  tunnels = 0;
 
   add(server: Server): void {
-    if (server.options.method !== 'nat') return;
-    const key = keyOf(server.words, server.port);
-    const servers = this.#byEnd.get(key);
-    if (servers === undefined) this.#byEnd.set(key, [server]);
-    else if (!servers.includes(server)) servers.unshift(server);
+    const { method } = server.options;
+    if (method === 'nat') put(this.#byEnd, keyOf(server.words, server.port), server);
+    else if (method === 'tun' && put(this.#tunnels, keyOf(server.words, server.tunnel.port), server)) this.tunnels++;
   }
 
   remove(server: Server): void {
-    const key = keyOf(server.words, server.port);
-    const servers = this.#byEnd.get(key)?.filter((other) => other !== server) ?? [];
-    if (servers.length === 0) this.#byEnd.delete(key);
-    else this.#byEnd.set(key, servers);
+    take(this.#byEnd, keyOf(server.words, server.port), server);
+    if (take(this.#tunnels, keyOf(server.words, server.tunnel.port), server)) this.tunnels--;
   }
 
   /** The server of exactly this address and port in a service of the protocol, or of a mark (ip_vs_find_real_service). */
@@ -35,6 +35,32 @@ export class RealServers {
     }
     return undefined;
   }
+
+  /** The server that packets are tunnelled to at this address; `port` is GUE's, else 0 (ip_vs_find_tunnel). */
+  findTunnel(family: number, words: ArrayLike<number>, port: number): Server | undefined {
+    return this.#tunnels
+      .get(keyOf(words, port))
+      ?.find((server) => server.family === family && server.tunnel.port === port && isSame(server.words, words));
+  }
+}
+
+/** False when it was there already. */
+function put(map: Map<number, Server[]>, key: number, server: Server): boolean {
+  const servers = map.get(key);
+  if (servers === undefined) map.set(key, [server]);
+  else if (servers.includes(server)) return false;
+  else servers.unshift(server);
+  return true;
+}
+
+/** False when it was not there. */
+function take(map: Map<number, Server[]>, key: number, server: Server): boolean {
+  const servers = map.get(key);
+  if (servers === undefined || !servers.includes(server)) return false;
+  const others = servers.filter((other) => other !== server);
+  if (others.length === 0) map.delete(key);
+  else map.set(key, others);
+  return true;
 }
 
 /** No more than a hash: what differs is told apart. */

@@ -88,7 +88,7 @@ test('connections keep the way of forwarding that they were opened with', () => 
   assert.deepEqual([...packet!.subarray(16, 20)], [192, 168, 1, 2]);
   site.edit(1, 0);
   assert.equal(site.send(5000), '2');
-  assert.notEqual(site.lab.director.nextHop, undefined, 'a new one is routed directly');
+  assert.notEqual(site.lab.director.departure.nextHop, undefined, 'a new one is routed directly');
 });
 
 test('a service that is made again finds its servers and their connections, with counters from zero', () => {

@@ -3,8 +3,10 @@
 // connections refer to it and two minutes more, also after it was taken out of the service, so that they find it again
 // when it comes back.
 
-import { type AddressWords, addressWords } from '../../packet/address.ts';
+import { type AddressWords, addressFamily, addressWords, type Family } from '../../packet/address.ts';
 import { TICKS_PER_SECOND } from '../connection/layout.ts';
+import { Tunnel } from '../forward/tunnel.ts';
+import type { Path } from '../host-addresses.ts';
 import type { DrainSnapshot, ServerKey, ServerOptions, ServerSnapshot } from '../model.ts';
 import { ResponseTime } from './response-time.ts';
 import type { Service } from './service.ts';
@@ -25,6 +27,8 @@ export class Server {
   readonly index: number;
   readonly key: ServerKey;
   readonly words: AddressWords;
+  /** Of its own address, which with a tunnel may be another than its service's. */
+  readonly family: Family;
   /** 0: connections keep their destination port. */
   readonly port: number;
   /** The service that it is in, or was in last. */
@@ -52,8 +56,16 @@ export class Server {
   drain: Drain | undefined = undefined;
   /** Past the deadline of its drain: its connections are reset. */
   isResetting = false;
-  /** The data plane's own: how packets get to it by its MAC. */
+  /** The data plane's own: how packets get to it. */
   egress = 0;
+  /** How packets are tunnelled to it, if they are. */
+  tunnel: Tunnel;
+  /** What the director found of the way to it when the machine's `changes` was {@link pathAt}. */
+  path: Path | undefined = undefined;
+  pathAt = -1;
+  /** Path MTU that routers told of, and the tick until which it holds; 0 for none. */
+  toldMtu = 0;
+  toldUntil = 0;
   /** Indexed by CONNECTIONS … OUT_BYTES of traffic.ts; written per packet. */
   readonly counters: Float64Array = newCounters();
   readonly traffic: Traffic = new Traffic();
@@ -63,6 +75,8 @@ export class Server {
     this.service = service;
     this.key = key;
     this.words = addressWords(key.address);
+    this.family = addressFamily(key.address);
+    this.tunnel = new Tunnel(options.tunnel ?? { type: 'ipip' });
     this.port = key.port;
     this.options = options;
     this.weight = options.weight;
@@ -80,6 +94,7 @@ export class Server {
     const thresholdsChange =
       upperThreshold !== this.options.upperThreshold || lowerThreshold !== this.options.lowerThreshold;
     this.options = options;
+    this.tunnel = new Tunnel(options.tunnel ?? { type: 'ipip' });
     this.weight = weight;
     if (isAdded || weight !== 0) {
       this.drain = undefined;

@@ -101,6 +101,11 @@ const REFUSED: readonly [string, string, (list: ServiceList) => void][] = [
   ['deleting no server', 'ENOENT', (list) => list.deleteServer(WEB, server('192.168.1.2:8080'))],
   ['a server of another family', 'EINVAL', (list) => list.addServer(WEB, server('[2001:db8::2]:80'), NAT)],
   ['a server of another family', 'EINVAL', (list) => list.addServer(WEB6, server('192.168.1.1:80'), NAT)],
+  [
+    'a server of another family without a tunnel',
+    'EINVAL',
+    (list) => list.addServer(WEB6, server('192.168.1.1:80'), { ...NAT, method: 'dr' }),
+  ],
   ...['0.0.0.0', '224.0.0.1', '239.255.255.255', '255.255.255.255'].map((address): (typeof REFUSED)[number] => [
     `server address ${address}`,
     'EINVAL',
@@ -111,7 +116,7 @@ const REFUSED: readonly [string, string, (list: ServiceList) => void][] = [
     'EINVAL',
     (list) => list.addServer(WEB6, { address: address as Address, port: 80 }, NAT),
   ]),
-  ...(['tun', 'fullnat', 'local'] as const).map((method): (typeof REFUSED)[number] => [
+  ...(['fullnat', 'local'] as const).map((method): (typeof REFUSED)[number] => [
     `method ${method}`,
     'EOPNOTSUPP',
     (list) => list.editServer(WEB, RS1, { ...NAT, method }),

@@ -14,6 +14,7 @@ import {
   type ServiceSnapshot,
   type ServiceTuning,
   type TuningPatch,
+  type TunnelOptions,
 } from '../model.ts';
 import { formatServerKey, formatServiceKey } from '../service-key.ts';
 import {
@@ -125,7 +126,7 @@ export class ServiceList {
 
   addServer(serviceKey: ServiceKey, key: ServerKey, options: ServerOptions): void {
     const service = this.find(serviceKey);
-    checkFamily(serviceKey, key);
+    checkFamily(serviceKey, key, options);
     checkServerOptions(options);
     checkServerKey(key);
     if (service.find(key) !== undefined) throw new LvsError('EEXIST', `server ${formatServerKey(key)} exists`);
@@ -151,13 +152,15 @@ export class ServiceList {
 
   editServer(serviceKey: ServiceKey, key: ServerKey, options: ServerOptions): void {
     const service = this.find(serviceKey);
-    checkFamily(serviceKey, key);
+    checkFamily(serviceKey, key, options);
     checkServerOptions(options);
     const server = findServer(service, key);
-    const changesMethod = server.options.method !== options.method;
-    if (changesMethod) this.realServers.remove(server);
+    // What it is found by is not known to change until the new options are in.
+    const { method, tunnel } = server.options;
+    const moves = method !== options.method || tunnelPort(tunnel) !== tunnelPort(options.tunnel);
+    if (moves) this.realServers.remove(server);
     service.editServer(server, options, this.now);
-    if (changesMethod) this.realServers.add(server);
+    if (moves) this.realServers.add(server);
   }
 
   deleteServer(serviceKey: ServiceKey, key: ServerKey): void {
@@ -302,4 +305,8 @@ function findServer(service: Service, key: ServerKey): Server {
   const server = service.find(key);
   if (server === undefined) throw new LvsError('ENOENT', `no server ${formatServerKey(key)}`);
   return server;
+}
+
+function tunnelPort(tunnel: TunnelOptions | undefined): number {
+  return tunnel?.type === 'gue' ? tunnel.port : 0;
 }

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Direct routing and bypass: the packet goes on as it is, one hop older (ip_vs_dr_xmit, ip_vs_bypass_xmit).
+// Hops: a packet that goes on is one hop older, whatever else becomes of it (decrement_ttl of ip_vs_xmit.c, ip_forward).
 // hot path
 
 import { applyDifference, difference16 } from '../../packet/checksum.ts';
 import { IPV4_CHECKSUM, IPV4_TTL } from '../../packet/ipv4.ts';
 import { IPV6_HOPS } from '../../packet/ipv6.ts';
 import type { Headers } from '../../packet/parse.ts';
+
+/** The packet's TTL or hop limit. */
+export function hopsOf(view: DataView, { family, ip }: Headers): number {
+  return view.getUint8(ip + (family === 4 ? IPV4_TTL : IPV6_HOPS));
+}
 
 /** Takes one from the packet's TTL or hop limit (above 0). */
 export function passHop(view: DataView, headers: Headers): void {

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the packet of the last verdict leaves. One long-lived object: the director and what decides for it write it, the
+// engine reads it after FORWARD, ANSWER and LOCAL.
+
+import type { Server } from '../service/server.ts';
+
+export class Departure {
+  /** Where the frame begins: where it came in, or before that when a tunnel's header was put in front. */
+  frame = 0;
+  /** Bytes of the frame, Ethernet header included. */
+  length = 0;
+  /**
+   * Index into the connections' records of the word in which the data plane may keep how packets to a client get there,
+   * else 0.
+   */
+  egressWord = 0;
+  /** The server to which the packet goes; else its destination address says. */
+  nextHop: Server | undefined = undefined;
+  /** Longest IP packet that the way takes, when this one is longer and has to be cut into fragments; else 0. */
+  fragmentMtu = 0;
+
+  /** A packet of `length` bytes at `frame` that has no way yet. */
+  reset(frame: number, length: number): void {
+    this.frame = frame;
+    this.length = length;
+    this.egressWord = 0;
+    this.nextHop = undefined;
+    this.fragmentMtu = 0;
+  }
+}
