@@ -5,7 +5,15 @@
 // hot path: process()
 
 import { ETH_HLEN } from '../packet/ethernet.ts';
-import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, IPV4_DST, IPV4_SRC } from '../packet/ipv4.ts';
+import {
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPPROTO_SCTP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  IPV4_DST,
+  IPV4_SRC,
+} from '../packet/ipv4.ts';
 import { IPV6_DST, IPV6_SRC } from '../packet/ipv6.ts';
 import { Headers, PARSE_FRAGMENT, PARSE_MALFORMED, PARSE_NOT_IP, parseFrame } from '../packet/parse.ts';
 import { TCP_FLAGS, TCP_RST, TCP_SYN } from '../packet/tcp.ts';
@@ -43,11 +51,13 @@ import type { HostAddresses } from './host-addresses.ts';
 import { IcmpAnswers, PORT_UNREACHABLE, TIME_EXCEEDED } from './icmp-answers.ts';
 import type { ServerKey, ServiceKey } from './model.ts';
 import { randomBits } from './random.ts';
+import { RelatedErrors } from './related-errors.ts';
 import { checkDeadline } from './service/checks.ts';
 import type { Server } from './service/server.ts';
 import { ServiceList, type ServiceObserver } from './service/service-list.ts';
 import { ESTIMATION_TICKS, IN_BYTES, IN_PACKETS, OUT_BYTES, OUT_PACKETS } from './service/traffic.ts';
 import { Sysctls } from './sysctl.ts';
+import { TunnelErrors } from './tunnel-errors.ts';
 import {
   ANSWER,
   DROP_MALFORMED,
@@ -100,6 +110,7 @@ export class Director {
   readonly #culling: Culling;
   readonly #answers: IcmpAnswers;
   readonly #forwarder: Forwarder;
+  readonly #errors: RelatedErrors;
   readonly #foresight: Foresight;
   readonly #words = new Int32Array(4);
   #estimateAt: number;
@@ -136,6 +147,15 @@ export class Director {
       departure: this.departure,
       id: seed.k1,
     });
+    const tunnels = new TunnelErrors({
+      connections: this.connections,
+      servers: this.services.realServers,
+      forwarder: this.#forwarder,
+      answers: this.#answers,
+      departure: this.departure,
+      host,
+    });
+    this.#errors = new RelatedErrors(this.connections, this.#forwarder, tunnels);
     this.#estimateAt = (now + ESTIMATION_TICKS) | 0;
     this.#secondAt = (now + TICKS_PER_SECOND) | 0;
   }
@@ -223,11 +243,12 @@ export class Director {
     const headers = this.headers;
     const parsed = parseFrame(view, frame, length, headers);
     if (parsed >= PARSE_MALFORMED) return DROP_MALFORMED + parsed - PARSE_MALFORMED;
-    if (parsed === PARSE_NOT_IP || parsed === PARSE_FRAGMENT || !isTracked(headers.protocol)) return PASS;
+    if (parsed === PARSE_NOT_IP || parsed === PARSE_FRAGMENT) return PASS;
+    this.departure.reset(frame, headers.end - frame);
+    if (!isTracked(headers.protocol)) return this.#other(frames, now);
     // Without a service of its family the kernel does not look at packets at all (ip_vs_unregister_hooks).
     if (!this.services.table.serves(headers.family)) return PASS;
 
-    this.departure.reset(frame, headers.end - frame);
     const entry = this.#lookup(view, place);
     if (entry === 0 || this.#isPortless(view, entry)) return this.#stray(frames, now);
     const id = entry >> 1;
@@ -243,6 +264,15 @@ export class Director {
       return this.sysctls.values.expireNodestConn !== 0 ? this.#replace(frames, id, now) : DROP_SERVER_GONE;
     }
     return this.#request(frames, id, server, now);
+  }
+
+  /** Neither TCP, UDP nor SCTP: ICMP errors may be about connections. */
+  #other(frames: FrameMemory, now: number): number {
+    const { family, protocol } = this.headers;
+    if (protocol !== (family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) return PASS;
+    // A tunnel may be of another family than its service.
+    if (!this.services.table.serves(family) && this.services.realServers.tunnels === 0) return PASS;
+    return this.#errors.process(frames, this.headers, now);
   }
 
   /** Whether a request comes from port 0: the kernel finds no connection for those. */

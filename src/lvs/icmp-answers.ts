@@ -38,6 +38,13 @@ const CODES = [ICMP_PORT_UNREACHABLE, ICMP_HOST_UNREACHABLE, 0, ICMP_FRAGMENTATI
 const TYPES_6 = [ICMPV6_UNREACHABLE, ICMPV6_UNREACHABLE, ICMPV6_TIME_EXCEEDED, ICMPV6_PACKET_TOO_BIG];
 const CODES_6 = [ICMPV6_PORT_UNREACHABLE, ICMPV6_ADDRESS_UNREACHABLE, 0, 0];
 
+/** Whether an ICMP message of this family tells of a path's MTU. */
+export function isTooBig(family: number, type: number, code: number): boolean {
+  return family === 4
+    ? type === ICMP_UNREACHABLE && code === ICMP_FRAGMENTATION_NEEDED
+    : type === ICMPV6_PACKET_TOO_BIG;
+}
+
 export interface IcmpAnswersOptions {
   /** Current tick. */
   readonly now: number;
@@ -65,15 +72,21 @@ export class IcmpAnswers {
    * was sent to. Returns the length of the frame, or 0 when none may be sent.
    */
   toClient(frames: FrameMemory, headers: Headers, error: number, mtu: number, now: number): number {
-    // The kernel's limit leaves path MTU discovery alone (icmpv4_mask_allow, icmpv6_mask_allow).
-    if (error !== TOO_BIG && !this.#limit.allow(now)) return 0;
+    const isIpv4 = headers.family === 4;
+    const type = (isIpv4 ? TYPES : TYPES_6)[error];
+    const code = (isIpv4 ? CODES : CODES_6)[error];
+    return this.relay(frames, headers, type, code, mtu, now);
+  }
+
+  /** As {@link toClient} for an error of any type and code; `rest` is the second word of its header. */
+  relay(frames: FrameMemory, headers: Headers, type: number, code: number, rest: number, now: number): number {
     const { family, ip, end } = headers;
     const { view, bytes } = frames;
-    if (family === 4) {
-      this.#id = (this.#id + 1) & 0xffff;
-      return ETH_HLEN + makeIcmpError(view, bytes, ip, end - ip, TYPES[error], CODES[error], mtu, this.#id);
-    }
-    return ETH_HLEN + makeIcmpv6Error(view, bytes, ip, end - ip, TYPES_6[error], CODES_6[error], mtu);
+    // The kernel's limit leaves path MTU discovery alone (icmpv4_mask_allow, icmpv6_mask_allow).
+    if (!isTooBig(family, type, code) && !this.#limit.allow(now)) return 0;
+    if (family !== 4) return ETH_HLEN + makeIcmpv6Error(view, bytes, ip, end - ip, type, code, rest);
+    this.#id = (this.#id + 1) & 0xffff;
+    return ETH_HLEN + makeIcmpError(view, bytes, ip, end - ip, type, code, rest, this.#id);
   }
 
   /** As {@link toClient}, but from the machine's own address; 0 also when it has none to speak from. */

@@ -34,8 +34,10 @@ export const DROP_NO_ROUTE = 13;
 export const DROP_MTU = 14;
 /** An ICMP error whose checksum is wrong. */
 export const DROP_CHECKSUM = 15;
+/** An ICMP error about a tunnel that told the director something and nobody else. */
+export const ABSORBED = 16;
 /** First of the malformed frames, in the order of MALFORMED_NAMES. */
-export const DROP_MALFORMED = 16;
+export const DROP_MALFORMED = 17;
 /** A transport header that is cut short. */
 export const DROP_TRUNCATED: number = DROP_MALFORMED + PARSE_TRUNCATED_TRANSPORT - PARSE_MALFORMED;
 
@@ -57,5 +59,6 @@ export const VERDICT_NAMES: readonly string[] = [
   'drop-no-route',
   'drop-too-big',
   'drop-icmp-checksum',
+  'absorbed-icmp',
   ...MALFORMED_NAMES.map((name) => `malformed-${name}`),
 ];

@@ -33,6 +33,9 @@ import { SCTP_HLEN } from './sctp.ts';
 import { TCP_HLEN } from './tcp.ts';
 import { UDP_HLEN } from './udp.ts';
 
+/** Source and destination port of TCP, UDP and SCTP. */
+const PORTS_LENGTH = 4;
+
 /** What {@link parseFrame} found; everything from PARSE_MALFORMED on is a broken frame. */
 export const PARSE_OK = 0;
 /** Not IPv4 or IPv6. */
@@ -100,6 +103,41 @@ function parseIpv4(view: DataView, ip: number, end: number, headers: Headers): n
   headers.protocol = view.getUint8(ip + IPV4_PROTOCOL);
   if ((view.getUint16(ip + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) !== 0) return PARSE_FRAGMENT;
   return checkTransport(headers);
+}
+
+/**
+ * As {@link parseFrame} for the packet that an ICMP error quotes at `at`, of which `end` may cut off the rest. True when its
+ * ports are there; a fragment other than the first has none.
+ */
+export function parseQuoted(view: DataView, at: number, end: number, family: number, headers: Headers): boolean {
+  headers.ip = at;
+  headers.end = end;
+  headers.family = family;
+  if (family !== 4) return parseQuotedIpv6(view, at, end, headers);
+  if (end - at < IPV4_HLEN) return false;
+  const first = view.getUint8(at + IPV4_VIHL);
+  const headerLength = (first & 15) << 2;
+  headers.transport = at + headerLength;
+  headers.protocol = view.getUint8(at + IPV4_PROTOCOL);
+  if (first >>> 4 !== 4 || headerLength < IPV4_HLEN) return false;
+  if ((view.getUint16(at + IPV4_FRAGMENT) & IPV4_OFFSET_MASK) !== 0) return false;
+  return end - headers.transport >= PORTS_LENGTH;
+}
+
+function parseQuotedIpv6(view: DataView, at: number, end: number, headers: Headers): boolean {
+  if (end - at < IPV6_HLEN || view.getUint8(at + IPV6_VERSION) >>> 4 !== 6) return false;
+  let next = view.getUint8(at + IPV6_NEXT);
+  let header = at + IPV6_HLEN;
+  for (let count = 0; isExtensionHeader(next); count++) {
+    if (count === MAX_EXTENSION_HEADERS || end - header < 8) return false;
+    if (next === NEXT_FRAGMENT && (view.getUint16(header + FRAGMENT_OFFSET) & 0xfff8) !== 0) return false;
+    const length = extensionLength(view, header, next);
+    next = view.getUint8(header);
+    header += length;
+  }
+  headers.transport = header;
+  headers.protocol = next;
+  return end - header >= PORTS_LENGTH;
 }
 
 /** Sum over an IPv4 header; the plain one of 20 bytes, which nearly all are, without a loop. */
