@@ -11,8 +11,8 @@
 /* Address bytes in wire order; an IPv4 address is the first word, zeros follow. */
 struct endpoint {
 	__be32 address[4];
-	__be16 port; /* 0: every port of the address */
-	__u8 protocol;
+	__be16 port;   /* 0: every port of the address */
+	__u8 protocol; /* 0: the address, for fragments and ICMP errors */
 	__u8 family; /* 4 or 6 */
 };
 
@@ -28,6 +28,9 @@ struct prefix {
 struct local {
 	__be32 address[4];
 };
+
+/* Value of a local address from which the engine opens connections to servers. */
+#define LOCAL_FULLNAT 1
 
 /* What the program is told as a whole. */
 struct settings {
@@ -45,8 +48,9 @@ enum stat {
 	STAT_PASSED,    /* nothing of ours: to the kernel's stack */
 	STAT_REQUEST,   /* for a virtual service, or marked perhaps: to the engine */
 	STAT_REPLY,     /* from a real server: to the engine */
-	STAT_FRAGMENT,  /* a fragment: to the kernel's stack */
+	STAT_FRAGMENT,  /* a fragment that may be one of those: to the engine */
 	STAT_MALFORMED, /* headers cut short or senseless: to the kernel's stack */
+	STAT_ERROR,     /* an ICMP error about one of those: to the engine */
 	STAT_MAX,
 };
 
@@ -64,7 +68,10 @@ struct map_definition settings SEC("maps") = {
 struct map_definition servers SEC("maps") = {
 	BPF_MAP_TYPE_HASH, sizeof(struct endpoint), sizeof(__u32), 262144, BPF_F_NO_PREALLOC,
 };
-/* The director's own addresses: replies to them are its own conversations. */
+/*
+ * The director's own addresses: what servers send to them are its own conversations,
+ * where the value is not LOCAL_FULLNAT.
+ */
 struct map_definition locals SEC("maps") = {
 	BPF_MAP_TYPE_HASH, sizeof(struct local), sizeof(__u32), 16384, BPF_F_NO_PREALLOC,
 };

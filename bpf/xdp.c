@@ -4,8 +4,9 @@
  * device of the director. TCP, UDP and SCTP for a virtual service, or for where
  * firewall marks may make a service of it, and what a real server answers to
  * somebody else than the director itself, go to the AF_XDP socket of the queue
- * that they arrived on; everything else passes. Holds no policy and changes no
- * byte. Without a socket in that slot the frame passes too.
+ * that they arrived on, and so do fragments and ICMP errors that may belong to
+ * those; everything else passes. Holds no policy and changes no byte. Without a
+ * socket in that slot the frame passes too.
  */
 #include "kernel.h"
 #include "maps.h"
@@ -54,6 +55,29 @@ static __always_inline int is_marked(const struct endpoint *dest)
 	return bpf_map_lookup_elem(&marked, &key) != 0;
 }
 
+static __always_inline int has_prefixes(void)
+{
+	__u32 zero = 0;
+	const struct settings *now = bpf_map_lookup_elem(&settings, &zero);
+
+	return now && now->has_prefixes;
+}
+
+/* To the director's own addresses servers speak for themselves, but for those that it uses as a client of theirs. */
+static __always_inline int is_own(const struct endpoint *dest)
+{
+	const __u32 *use = bpf_map_lookup_elem(&locals, dest->address);
+
+	return use && *use != LOCAL_FULLNAT;
+}
+
+/* Whether an ICMP error is about what goes to or from one of our addresses. */
+static __always_inline int is_related(const struct endpoint *source, const struct endpoint *dest)
+{
+	return bpf_map_lookup_elem(&services, source) || bpf_map_lookup_elem(&services, dest) ||
+	       bpf_map_lookup_elem(&servers, source) || bpf_map_lookup_elem(&servers, dest) || has_prefixes();
+}
+
 static __always_inline int pass(__u32 stat)
 {
 	count(stat);
@@ -87,12 +111,20 @@ int ballast(struct xdp_md *ctx)
 	else
 		return pass(STAT_PASSED);
 
+	if (unlikely(parsed == FRAGMENT)) {
+		if (bpf_map_lookup_elem(&services, &dest) || has_prefixes() ||
+		    (bpf_map_lookup_elem(&servers, &source) && !is_own(&dest)))
+			return to_engine(ctx, STAT_FRAGMENT);
+		return pass(STAT_PASSED);
+	}
+	if (unlikely(parsed == ICMP_ERROR))
+		return is_related(&source, &dest) ? to_engine(ctx, STAT_ERROR) : pass(STAT_PASSED);
 	if (unlikely(parsed != PARSED))
-		return pass(parsed == FRAGMENT ? STAT_FRAGMENT : parsed == MALFORMED ? STAT_MALFORMED : STAT_PASSED);
+		return pass(parsed == MALFORMED ? STAT_MALFORMED : STAT_PASSED);
 
 	if (is_marked(&dest) || is_listed(&services, &dest))
 		return to_engine(ctx, STAT_REQUEST);
-	if (is_listed(&servers, &source) && !bpf_map_lookup_elem(&locals, dest.address))
+	if (is_listed(&servers, &source) && !is_own(&dest))
 		return to_engine(ctx, STAT_REPLY);
 	return pass(STAT_PASSED);
 }

@@ -4,6 +4,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
+import { frame as frameOf } from '../../../test/support/frames.ts';
+import { icmp } from '../../../test/support/icmp.ts';
 import { type RawFrame, rawFrame } from '../../../test/support/raw-frame.ts';
 import { requirements } from '../../../test/support/requirements.ts';
 import { type TestDevice, VethLab } from '../../../test/support/veth-lab.ts';
@@ -192,12 +194,61 @@ test('VLAN-tagged frames pass', { skip }, () => {
   assert.equal(fate(packet({ vlan: 5 })), 'pass, passed');
 });
 
-test('fragments pass, first and later ones; DF alone is no fragment', { skip }, () => {
-  assert.equal(fate(packet({ fragment: 0x2000 })), 'pass, fragment');
-  assert.equal(fate(packet({ fragment: 0x0001 })), 'pass, fragment');
-  assert.equal(fate(packet({ fragment: 0x1000 })), 'pass, fragment');
+test('fragments go to the engine by their addresses, first and later ones; DF alone is no fragment', { skip }, () => {
+  for (const fragment of [0x2000, 0x0001, 0x1000]) {
+    assert.equal(fate(packet({ fragment })), 'redirect, fragment');
+    assert.equal(
+      fate(packet({ fragment, destinationPort: 9999 })),
+      'redirect, fragment',
+      'whatever the port seems to be',
+    );
+    assert.equal(fate(packet({ fragment, source: SERVER, destination: CLIENT })), 'redirect, fragment');
+    assert.equal(fate(packet({ fragment, source: SERVER, destination: DIRECTOR })), 'pass, passed');
+    assert.equal(fate(packet({ fragment, destination: ip('192.0.2.99') })), 'pass, passed');
+  }
   assert.equal(fate(packet({ fragment: 0x4000 })), 'redirect, request');
-  assert.equal(fate(packet({ source: CLIENT6, destination: VIP6, extensions: [0, 44] })), 'pass, fragment');
+  const six = { source: CLIENT6, extensions: [0, 44] };
+  assert.equal(fate(packet({ ...six, destination: VIP6 })), 'redirect, fragment');
+  assert.equal(fate(packet({ ...six, destination: ip('2001:db8::99') })), 'pass, passed');
+});
+
+/** A frame with an ICMP message from a router. */
+function icmpFrame(destination: Address, type: number, about: Uint8Array): Uint8Array {
+  const src = destination.includes(':') ? '2001:db8:77::1' : '10.77.0.1';
+  const frame = frameOf(icmp({ src, dst: destination, type, about }));
+  frame.set(packet({}).subarray(0, 6));
+  return frame;
+}
+
+test('ICMP errors go to the engine when the packet that they quote concerns a service or a server', { skip }, () => {
+  const quote = (frame: Partial<RawFrame>, bytes = 28): Uint8Array => packet(frame).slice(14, 14 + bytes);
+  const concerned = [
+    quote({}),
+    quote({ source: VIP, destination: CLIENT }),
+    quote({ source: CLIENT, destination: SERVER }),
+  ];
+  for (const about of concerned) {
+    for (const type of [3, 4, 11]) assert.equal(fate(icmpFrame(VIP, type, about)), 'redirect, icmp-error');
+    assert.equal(fate(icmpFrame(CLIENT, 11, about)), 'redirect, icmp-error', 'passing by');
+    assert.equal(fate(icmpFrame(VIP, 8, about)), 'pass, passed', 'an echo');
+    assert.equal(fate(icmpFrame(VIP, 3, about.slice(0, 19))), 'pass, passed', 'too little is quoted');
+  }
+  assert.equal(fate(icmpFrame(VIP, 3, quote({ destination: DIRECTOR }))), 'pass, passed');
+  const six = quote({ source: VIP6, destination: CLIENT6 }, 48);
+  for (const type of [1, 2, 3, 4]) assert.equal(fate(icmpFrame(VIP6, type, six)), 'redirect, icmp-error');
+  for (const type of [128, 129, 135]) assert.equal(fate(icmpFrame(VIP6, type, six)), 'pass, passed');
+});
+
+test('what servers send to an address that FULLNAT uses goes to the engine', { skip }, () => {
+  const reply = packet({ source: SERVER, sourcePort: 8080, destination: DIRECTOR });
+  assert.equal(fate(reply), 'pass, passed');
+  program.setFullnat([DIRECTOR]);
+  assert.equal(fate(reply), 'redirect, reply');
+  program.setLocals([DIRECTOR6]);
+  program.setLocals([DIRECTOR, DIRECTOR6]);
+  assert.equal(fate(reply), 'redirect, reply', 'also when the address comes back');
+  program.setFullnat([]);
+  assert.equal(fate(reply), 'pass, passed');
 });
 
 test('ports are found behind IPv4 options and IPv6 extension headers', { skip }, () => {

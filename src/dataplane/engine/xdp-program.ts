@@ -21,12 +21,14 @@ const PREFIX_SIZE = 24;
 /** Bits of a prefix's key in front of its address. */
 const PREFIX_BITS = 32;
 const LOCAL_SIZE = 16;
+/** Value of `locals` for an address that FULLNAT uses. */
+const LOCAL_FULLNAT = 1;
 const DEVICE_SIZE = 8;
 
 const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 
 /** In the order of `enum stat`. */
-const STATS = ['passed', 'request', 'reply', 'fragment', 'malformed'] as const;
+const STATS = ['passed', 'request', 'reply', 'fragment', 'malformed', 'icmp-error'] as const;
 
 /** Frames by what the program did with them, over all devices since it was loaded. */
 export type XdpCounters = Readonly<Record<(typeof STATS)[number], number>>;
@@ -71,6 +73,7 @@ export class XdpProgram {
   readonly #users: Map<string, number> = new Map();
   #prefixes = 0;
   #locals: ReadonlySet<Address> = new Set();
+  #fullnat: ReadonlySet<Address> = new Set();
 
   constructor() {
     try {
@@ -112,20 +115,20 @@ export class XdpProgram {
 
   /** Catches what comes in for a virtual service. What is added more than once is removed as often. */
   addService(service: Endpoint): void {
-    this.#add('services', endpointKey(service));
+    this.#addEnd('services', service);
   }
 
   removeService(service: Endpoint): void {
-    this.#remove('services', endpointKey(service));
+    this.#removeEnd('services', service);
   }
 
   /** Catches what a real server sends. A server of several services is added and removed once for each of them. */
   addServer(server: Endpoint): void {
-    this.#add('servers', endpointKey(server));
+    this.#addEnd('servers', server);
   }
 
   removeServer(server: Endpoint): void {
-    this.#remove('servers', endpointKey(server));
+    this.#removeEnd('servers', server);
   }
 
   /** Catches what comes in for any address of a prefix: firewall marks may concern it. */
@@ -141,11 +144,24 @@ export class XdpProgram {
 
   /** The director's own addresses, all of them: what servers answer to these is left to the kernel. */
   setLocals(addresses: Iterable<Address>): void {
-    const wanted = new Set(addresses);
+    this.#writeLocals(new Set(addresses), this.#fullnat);
+  }
+
+  /** Those of them from which the engine opens connections to servers: what servers send there is caught. */
+  setFullnat(addresses: Iterable<Address>): void {
+    this.#writeLocals(this.#locals, new Set(addresses));
+  }
+
+  #writeLocals(locals: ReadonlySet<Address>, fullnat: ReadonlySet<Address>): void {
     const map = this.#map('locals');
-    for (const address of wanted) if (!this.#locals.has(address)) map.update(addressBytes(address, LOCAL_SIZE), u32(0));
-    for (const address of this.#locals) if (!wanted.has(address)) map.delete(addressBytes(address, LOCAL_SIZE));
-    this.#locals = wanted;
+    for (const address of locals) {
+      const use = fullnat.has(address) ? LOCAL_FULLNAT : 0;
+      if (this.#locals.has(address) && this.#fullnat.has(address) === (use === LOCAL_FULLNAT)) continue;
+      map.update(addressBytes(address, LOCAL_SIZE), u32(use));
+    }
+    for (const address of this.#locals) if (!locals.has(address)) map.delete(addressBytes(address, LOCAL_SIZE));
+    this.#locals = locals;
+    this.#fullnat = fullnat;
   }
 
   counters(): XdpCounters {
@@ -170,6 +186,21 @@ export class XdpProgram {
     this.close();
   }
 
+  /** The endpoint, and its address for fragments and ICMP errors. */
+  #addEnd(map: string, end: Endpoint): void {
+    this.#add(map, endpointKey(end));
+    try {
+      this.#add(map, addressKey(end.address));
+    } catch (error) {
+      this.#remove(map, endpointKey(end));
+      throw error;
+    }
+  }
+
+  #removeEnd(map: string, end: Endpoint): void {
+    if (this.#remove(map, endpointKey(end))) this.#remove(map, addressKey(end.address));
+  }
+
   #add(map: string, key: Uint8Array): void {
     const name = `${map} ${key.join()}`;
     const users = this.#users.get(name) ?? 0;
@@ -177,7 +208,8 @@ export class XdpProgram {
     this.#users.set(name, users + 1);
   }
 
-  #remove(map: string, key: Uint8Array): void {
+  /** False when it was not there. */
+  #remove(map: string, key: Uint8Array): boolean {
     const name = `${map} ${key.join()}`;
     const users = this.#users.get(name) ?? 0;
     if (users > 1) {
@@ -186,6 +218,7 @@ export class XdpProgram {
       this.#map(map).delete(key);
       this.#users.delete(name);
     }
+    return users > 0;
   }
 
   #map(name: string): BpfMap {
@@ -200,10 +233,16 @@ function mapOf(maps: ReadonlyMap<string, BpfMap>, name: string): BpfMap {
 }
 
 function endpointKey(endpoint: Endpoint): Uint8Array {
-  const key = addressBytes(endpoint.address, ENDPOINT_SIZE);
+  const key = addressKey(endpoint.address);
   new DataView(key.buffer).setUint16(16, endpoint.port);
   key[18] = PROTOCOL_NUMBERS[endpoint.protocol];
-  key[19] = addressFamily(endpoint.address);
+  return key;
+}
+
+/** An endpoint without port and protocol. */
+function addressKey(address: Address): Uint8Array {
+  const key = addressBytes(address, ENDPOINT_SIZE);
+  key[19] = addressFamily(address);
   return key;
 }
 
