@@ -21,7 +21,7 @@ export type Verdicts = readonly string[];
  */
 export type Expectation =
   | (Delivery & { readonly verdicts?: Verdicts })
-  | { readonly to: 'kernel' }
+  | { readonly to: 'kernel'; readonly verdicts?: Verdicts }
   | { readonly to: 'nobody'; readonly verdicts: Verdicts };
 
 /** How the packet is framed, when not as usual. */

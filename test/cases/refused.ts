@@ -8,6 +8,7 @@ import {
   connection,
   type Flow,
   flow,
+  kernelReset,
   replyPacket,
   request,
   requestPacket,
@@ -17,7 +18,15 @@ import {
   stats,
 } from './flow.ts';
 import { CLIENT, DIRECTOR_BACK, serverAddress, VIP } from './stations.ts';
-import { asItIs, portUnreachable, timeExceeded, type Variant, withExtensions, withOptions } from './variants.ts';
+import {
+  asItIs,
+  hostUnreachable,
+  portUnreachable,
+  timeExceeded,
+  type Variant,
+  withExtensions,
+  withOptions,
+} from './variants.ts';
 
 /** The director answers in the name of the virtual address. */
 function answered(
@@ -179,35 +188,34 @@ const LAST_HOP: readonly PacketCase[] = [
 ];
 
 const unroutable = flow('tcp4', 5201);
-const local = flow('tcp4', 5202);
 
 const UNREACHABLE: readonly PacketCase[] = [
   {
-    description: 'packets to a server without a route are counted, and nothing leaves',
+    description: 'without a route to the server the client gets ICMP host unreachable',
     configuration: ['-A -t 10.0.0.1:5201 -s rr', '-a -t 10.0.0.1:5201 -r 203.0.113.1:8080 -m'],
-    steps: [
-      {
-        from: 'client',
-        packet: requestPacket(unroutable, { flags: 'S' }),
-        expect: { to: 'nobody', verdicts: ['forward', 'drop-no-route'] },
-      },
-    ],
+    steps: [answered(unroutable, hostUnreachable, { flags: 'S' })],
     counters: [serviceStats(unroutable, '1 1 0 40 0'), '-> 203.0.113.1:8080 1 1 0 40 0'],
     connections: ['TCP 01:00 SYN_RECV 10.7.0.1:25201 10.0.0.1:5201 203.0.113.1:8080'],
   },
-  {
-    description: 'packets to a server that is the director itself are counted, and nothing leaves',
-    configuration: ['-A -t 10.0.0.1:5202 -s rr', '-a -t 10.0.0.1:5202 -r 192.168.1.254:8080 -m'],
-    steps: [
-      {
-        from: 'client',
-        packet: requestPacket(local, { flags: 'S' }),
-        expect: { to: 'nobody', verdicts: ['forward', 'drop-local-destination'] },
-      },
-    ],
-    counters: [serviceStats(local, '1 1 0 40 0'), '-> 192.168.1.254:8080 1 1 0 40 0'],
-    connections: ['TCP 01:00 SYN_RECV 10.7.0.1:25202 10.0.0.1:5202 192.168.1.254:8080'],
-  },
+  ...(['-m', '-g', '-i'] as const).map((method, i): PacketCase => {
+    const at = flow('tcp4', 5202 + i);
+    const { virtualPort, clientPort } = at;
+    const service = `10.0.0.1:${virtualPort}`;
+    return {
+      description: `with ${method} packets to a server that is the director itself are the kernel's`,
+      configuration: [`-A -t ${service} -s rr`, `-a -t ${service} -r ${service} ${method}`],
+      steps: [
+        {
+          from: 'client',
+          packet: requestPacket(at, { flags: 'S' }),
+          expect: { to: 'kernel', verdicts: ['local'] },
+          kernelAnswers: kernelReset(at, { flags: 'RA', ack: 1001 }),
+        },
+      ],
+      counters: [serviceStats(at, '1 1 0 40 0'), `-> ${service} 1 1 0 40 0`],
+      connections: [`TCP 01:00 SYN_RECV 10.7.0.1:${clientPort} ${service} ${service}`],
+    };
+  }),
 ];
 
 export const REFUSED_CASES: readonly PacketCase[] = [...NO_SERVER, ...LAST_HOP, ...UNREACHABLE];

@@ -6,7 +6,14 @@ import assert from 'node:assert/strict';
 import { runIpvsadm } from '../../src/cli/ipvsadm/run.ts';
 import type { DataPlane } from '../../src/dataplane/dataplane.ts';
 import { checksumFault, hex } from '../support/frames.ts';
-import { type Framing, isPacketStep, type PacketCase, type PacketStep, type Station } from './case.ts';
+import {
+  type Expectation,
+  type Framing,
+  isPacketStep,
+  type PacketCase,
+  type PacketStep,
+  type Station,
+} from './case.ts';
 import { damaged } from './variants.ts';
 
 /** A packet that came out. */
@@ -56,7 +63,7 @@ export async function runCase(stage: Stage, packetCase: PacketCase): Promise<voi
 /** Returns the names that the packet is counted under. */
 async function playPacket(stage: Stage, step: PacketStep, where: string): Promise<readonly string[]> {
   const isCaught = stage.kind === 'xdp' && step.atXdp !== undefined;
-  const expect = isCaught ? ({ to: 'kernel' } as const) : step.expect;
+  const expect: Expectation = isCaught ? { to: 'kernel' } : step.expect;
   const expected: Emitted[] = [];
   if (expect.to === 'kernel') {
     if (stage.kind === 'engine') expected.push({ to: 'kernel', packet: withPadding(step) });
@@ -70,8 +77,7 @@ async function playPacket(stage: Stage, step: PacketStep, where: string): Promis
     if (to !== 'kernel' && isIcmp(packet)) assert.equal(checksumFault(packet), undefined, `${where}: ${hex(packet)}`);
   }
   if (isCaught) return step.atXdp === 'passed' ? [] : [`xdp-${step.atXdp}`];
-  if (expect.to === 'kernel') return ['pass'];
-  return 'verdicts' in expect && expect.verdicts !== undefined ? expect.verdicts : ['forward'];
+  return expect.verdicts ?? [expect.to === 'kernel' ? 'pass' : 'forward'];
 }
 
 /** The kernel gets the frame as it was. */

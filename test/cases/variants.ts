@@ -67,6 +67,11 @@ export function portUnreachable(fields: ErrorFields): Uint8Array {
   return isIpv6(fields.about) ? icmpv6Error(fields, 1, 4) : icmpError(fields, 3, 3);
 }
 
+/** ICMP "host unreachable" or ICMPv6 "address unreachable" about a packet; its identification is of no meaning. */
+export function hostUnreachable(fields: ErrorFields): Uint8Array {
+  return isIpv6(fields.about) ? icmpv6Error(fields, 1, 3) : icmpError(fields, 3, 1);
+}
+
 /** ICMP or ICMPv6 "time exceeded in transit" about a packet; its identification is of no meaning. */
 export function timeExceeded(fields: ErrorFields): Uint8Array {
   return isIpv6(fields.about) ? icmpv6Error(fields, 3, 0) : icmpError(fields, 11, 0);
