@@ -45,8 +45,8 @@ export const RESET_FORWARD = 0;
 export const RESET_DROP = 1;
 
 export class Drains {
-  /** IP packets that the director sends by itself, for the data plane to take. */
-  readonly outbox: Uint8Array[] = [];
+  /** Where packets go that the director sends by itself. */
+  readonly outbox: Uint8Array[];
   readonly #connections: Connections;
   /** Servers that have a deadline, before them or behind, with the drain that set it. */
   readonly #timed = new Map<Server, Drain>();
@@ -55,8 +55,9 @@ export class Drains {
   /** Another sweep became due in the midst of one. */
   #isDueAgain = false;
 
-  constructor(connections: Connections) {
+  constructor(connections: Connections, outbox: Uint8Array[]) {
     this.#connections = connections;
+    this.outbox = outbox;
   }
 
   get isBusy(): boolean {

@@ -36,8 +36,12 @@ export const DROP_MTU = 14;
 export const DROP_CHECKSUM = 15;
 /** An ICMP error about a tunnel that told the director something and nobody else. */
 export const ABSORBED = 16;
+/** A fragment that waits for the others of its datagram; the frame is not needed any more. */
+export const HELD = 17;
+/** A fragment that can not become part of a datagram; Reassembly counts why. */
+export const DROP_FRAGMENT = 18;
 /** First of the malformed frames, in the order of MALFORMED_NAMES. */
-export const DROP_MALFORMED = 17;
+export const DROP_MALFORMED = 19;
 /** A transport header that is cut short. */
 export const DROP_TRUNCATED: number = DROP_MALFORMED + PARSE_TRUNCATED_TRANSPORT - PARSE_MALFORMED;
 
@@ -60,5 +64,7 @@ export const VERDICT_NAMES: readonly string[] = [
   'drop-too-big',
   'drop-icmp-checksum',
   'absorbed-icmp',
+  'fragment-held',
+  'drop-fragment',
   ...MALFORMED_NAMES.map((name) => `malformed-${name}`),
 ];

@@ -66,10 +66,12 @@ async function playPacket(stage: Stage, step: PacketStep, where: string): Promis
   const expect: Expectation = isCaught ? { to: 'kernel' } : step.expect;
   const expected: Emitted[] = [];
   if (expect.to === 'kernel') {
-    if (stage.kind === 'engine') expected.push({ to: 'kernel', packet: withPadding(step) });
+    const packets = expect.packets ?? [withPadding(step)];
+    if (stage.kind === 'engine') expected.push(...packets.map((packet): Emitted => ({ to: 'kernel', packet })));
     else if (step.kernelAnswers !== undefined) expected.push(step.kernelAnswers);
   } else if (expect.to !== 'nobody') {
-    expected.push(expect);
+    const packets = [expect.packet, ...(expect.also ?? [])];
+    expected.push(...packets.map((packet): Emitted => ({ to: expect.to, packet })));
   }
   const emitted = await stage.exchange(step.from, step.packet, step.framing ?? {}, expected.length);
   assert.deepEqual(emitted.map(show), expected.map(show), `${where}: packets that came out`);

@@ -123,13 +123,20 @@ export class Forwarder {
     if (headers.end - headers.ip <= this.#leastMtu) return FORWARD;
     const mtu = this.#pathOfPacket(frames.view, headers).mtu;
     if (headers.end - headers.ip <= mtu || mtu === 0) return FORWARD;
-    if (headers.family === 4 && (frames.view.getUint16(headers.ip + IPV4_FRAGMENT) & IPV4_DF) === 0) {
-      this.#departure.fragmentMtu = mtu;
+    const departure = this.#departure;
+    const { datagram } = departure;
+    // Fragments of IPv4 have passed this check one by one; of IPv6 the largest counts (ip6_pkt_too_big).
+    const mayCut =
+      headers.family === 4
+        ? datagram !== undefined || (frames.view.getUint16(headers.ip + IPV4_FRAGMENT) & IPV4_DF) === 0
+        : datagram !== undefined && datagram.largestFragment <= mtu;
+    if (mayCut) {
+      departure.fragmentMtu = mtu;
       return FORWARD;
     }
     const length = this.#answers.toServer(frames, headers, TOO_BIG, mtu, now);
     if (length === 0) return DROP_MTU;
-    this.#departure.length = length;
+    departure.length = length;
     return ANSWER;
   }
 
@@ -204,6 +211,7 @@ export class Forwarder {
     );
     departure.length = headers.end - departure.frame;
     departure.nextHop = server;
+    departure.isTunnel = true;
     return FORWARD;
   }
 
@@ -225,6 +233,9 @@ export class Forwarder {
         this.#departure.fragmentMtu = mtu;
         return FORWARD;
       }
+    } else if ((this.#departure.datagram?.largestFragment ?? mtu + 1) <= mtu) {
+      this.#departure.fragmentMtu = mtu;
+      return FORWARD;
     }
     return isError ? DROP_MTU : this.#answer(frames, headers, TOO_BIG, mtu, DROP_MTU, now);
   }
