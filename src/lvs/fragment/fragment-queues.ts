@@ -35,6 +35,7 @@ export const MAX_SIZE = 21;
 export const MAX_DF_SIZE = 22;
 /** Fragments. */
 export const COUNT = 23;
+const BUCKET = 24;
 export const QUEUE_SHIFT = 5;
 
 export const FIRST_IN = 1;
@@ -94,6 +95,7 @@ export class FragmentQueues {
     records.fill(0, base, base + (1 << QUEUE_SHIFT));
     for (let i = 0; i < KEY_WORDS; i++) records[base | (KEY + i)] = this.#key[i];
     records[base | FAMILY] = family;
+    records[base | BUCKET] = this.#bucket;
     records[base | HASH_NEXT] = this.#buckets[this.#bucket];
     this.#buckets[this.#bucket] = queue;
 
@@ -112,9 +114,7 @@ export class FragmentQueues {
   close(queue: number): void {
     const records = this.records;
     const base = queue << QUEUE_SHIFT;
-    const family = records[base | FAMILY];
-    for (let i = 0; i < KEY_WORDS; i++) this.#key[i] = records[base | (KEY + i)];
-    const bucket = hashWords(this.#k0, this.#k1 ^ family, this.#key, KEY_WORDS) & this.#mask;
+    const bucket = records[base | BUCKET];
     const next = records[base | HASH_NEXT];
     let at = this.#buckets[bucket];
     if (at === queue) {
@@ -124,7 +124,7 @@ export class FragmentQueues {
       records[(at << QUEUE_SHIFT) | HASH_NEXT] = next;
     }
 
-    const age = family === 4 ? 0 : 1;
+    const age = records[base | FAMILY] === 4 ? 0 : 1;
     const older = records[base | AGE_PREVIOUS];
     const newer = records[base | AGE_NEXT];
     if (older === 0) this.#oldest[age] = newer;
