@@ -87,6 +87,7 @@ test('a text that keeps its length changes nothing', () => {
   noteResize(words, AT, REPLY, 1000, 5);
   noteResize(words, AT, REPLY, 2000, 0);
   assert.equal(shiftedSequence(words, AT, REPLY, 1500), 1505);
+  assert.equal(shiftedSequence(words, AT, REPLY, 1000), 1000, 'a retransmission of the first');
 });
 
 test('two texts whose changes cancel out are noted like any', () => {
