@@ -161,6 +161,8 @@ export class ModelServer {
   readonly #banner: Uint8Array;
   readonly #bannerAfter: number;
   readonly #bytes = new Map<number, number>();
+  /** Whether it asks a silent client for a sign of life. */
+  keepsAlive = false;
   #state: 'listen' | 'syn-received' | 'established' | 'reset' = 'listen';
   #first = 0;
   #next = 0;
@@ -176,6 +178,11 @@ export class ModelServer {
     this.#capacity = capacity;
     this.#banner = banner;
     this.#bannerAfter = bannerAfter;
+  }
+
+  /** It has had a SYN. */
+  get isOpen(): boolean {
+    return this.#state !== 'listen';
   }
 
   get isReset(): boolean {
@@ -244,14 +251,14 @@ export class ModelServer {
     return [this.#ack([])];
   }
 
-  /** Timers: the SYN again, its own data again, or a keepalive. */
+  /** Timers: the SYN again, its own data again, or a keepalive if it sends those. */
   timer(): Uint8Array[] {
     if (this.#state === 'syn-received') return [this.#synAck()];
     if (this.#state !== 'established') return [];
     if (this.#next >= this.#bannerAfter && this.#acknowledged < this.#banner.length) {
       return [this.#make('PA', this.#acknowledged, this.#banner.slice(this.#acknowledged), [])];
     }
-    return [this.#make('A', this.#acknowledged - 1, new Uint8Array(0), [])];
+    return this.keepsAlive ? [this.#make('A', this.#acknowledged - 1, new Uint8Array(0), [])] : [];
   }
 
   #synAck(): Uint8Array {
