@@ -23,6 +23,7 @@ import {
   DESTINATION,
   DESTINATION_6,
   EXPIRES,
+  EXTENSION_SHIFT,
   FLAGS,
   IN_PACKETS,
   IP_VS_CONN_F_BYPASS,
@@ -36,6 +37,7 @@ import {
   KIND,
   KIND_ENGINE,
   KIND_TEMPLATE,
+  LEASE,
   LOCAL,
   LOCAL_6,
   PORTS_REPLY,
@@ -44,6 +46,7 @@ import {
   REQUEST,
   SERVER,
   STATE,
+  STATE_MASK,
   TEMPLATE_ASSURED,
   TICKS_PER_SECOND,
   TIMEOUT,
@@ -84,6 +87,8 @@ export class Connections {
   /** Told of templates of a persistence engine that are not found any more, and then of their end. */
   onEngineTemplateInvalid: (id: number) => void = () => {};
   onEngineTemplateEnd: (id: number) => void = () => {};
+  /** Takes back the local end of a connection that is over. */
+  onLeaseEnd: (lease: number) => void = () => {};
   /** Rows of servers by index; the director's own list. Row 0 is none. */
   readonly #servers: readonly (Server | undefined)[];
   readonly #wheel: TimerWheel;
@@ -232,7 +237,7 @@ export class Connections {
     const flags = records[base + FLAGS];
     let timeout: number;
     if (headers.protocol === IPPROTO_TCP) {
-      const state = records[base + STATE];
+      const state = records[base + STATE] & STATE_MASK;
       const bits = view.getUint8(headers.transport + TCP_FLAGS);
       let table = TCP_OUTPUT;
       if (direction === REQUEST) table = (flags & IP_VS_CONN_F_NOOUTPUT) === 0 ? TCP_INPUT : TCP_INPUT_ONLY;
@@ -242,7 +247,7 @@ export class Connections {
         this.#measure(base, direction, server, now);
       }
       if (next !== state) {
-        records[base + STATE] = next;
+        records[base + STATE] += next - state;
         this.#count(base, server, isActiveTcpState(next));
         if (next === TCP_ESTABLISHED) this.#assure(base);
       }
@@ -271,7 +276,7 @@ export class Connections {
     const base = id << RECORD_SHIFT;
     const flags = records[base + FLAGS];
     if (mode === 0 || (flags & CONN_F_CONTROLLED) !== 0) return false;
-    const state = records[base + STATE];
+    const state = records[base + STATE] & STATE_MASK;
     if (protocolOf(records[base + KIND]) === IPPROTO_SCTP) return state === SCTP_CLOSED;
     if (state === TCP_TIME_WAIT || state === TCP_CLOSE) return true;
     return (mode & 2) !== 0 && state === TCP_FIN_WAIT && (flags & IP_VS_CONN_F_NOOUTPUT) !== 0;
@@ -281,7 +286,7 @@ export class Connections {
   isClosing(id: number): boolean {
     const records = this.records;
     const base = id << RECORD_SHIFT;
-    const state = records[base + STATE];
+    const state = records[base + STATE] & STATE_MASK;
     if (protocolOf(records[base + KIND]) === IPPROTO_SCTP) return !isActiveSctpState(state) && state > SCTP_ESTABLISHED;
     return !isActiveTcpState(state);
   }
@@ -316,7 +321,22 @@ export class Connections {
       if (direction === REQUEST) this.records[template + IN_PACKETS] = (this.records[template + IN_PACKETS] + 1) | 0;
     }
     this.serverOf(id)?.unbind(false);
+    this.#dropExtension(base);
     this.table.discard(id);
+  }
+
+  /** Index of the words of a connection's extension; 0 when it has none. */
+  extensionOf(id: number): number {
+    return (this.records[(id << RECORD_SHIFT) + STATE] >>> EXTENSION_SHIFT) << RECORD_SHIFT;
+  }
+
+  /** As {@link extensionOf}, made when it is not there; 0 when the table is full. */
+  extend(id: number): number {
+    const known = this.extensionOf(id);
+    if (known !== 0) return known;
+    const extension = this.table.allocate();
+    this.records[(id << RECORD_SHIFT) + STATE] |= extension << EXTENSION_SHIFT;
+    return extension << RECORD_SHIFT;
   }
 
   /** Ends what has run out, at most `budget` of it and as many moved timers; returns how many. */
@@ -370,13 +390,13 @@ export class Connections {
     let table = TCP_OUTPUT;
     if (direction === REQUEST)
       table = (records[base + FLAGS] & IP_VS_CONN_F_NOOUTPUT) === 0 ? TCP_INPUT : TCP_INPUT_ONLY;
-    const state = records[base + STATE];
+    const state = records[base + STATE] & STATE_MASK;
     const event = sctpEvent(view, headers.transport, headers.end);
     // Without a chunk there is no event: the timer goes on with what it had, 3 s at first.
     if (event < 0) return records[base + TIMEOUT] !== 0 ? records[base + TIMEOUT] : 3 * TICKS_PER_SECOND;
     const next = nextSctpState(table, event, state);
     if (next !== state) {
-      records[base + STATE] = next;
+      records[base + STATE] += next - state;
       this.#count(base, server, isActiveSctpState(next));
       if (next === SCTP_ESTABLISHED) this.#assure(base);
     }
@@ -430,6 +450,7 @@ export class Connections {
     } else {
       server?.unbind((flags & IP_VS_CONN_F_INACTIVE) === 0);
     }
+    this.#dropExtension(base);
     this.table.remove(id);
     if (template === 0) return;
     const above = template << RECORD_SHIFT;
@@ -437,6 +458,14 @@ export class Connections {
     if (isForced && records[above + CHILDREN] === 0 && (records[above + STATE] & TEMPLATE_ASSURED) === 0) {
       this.drop(template);
     }
+  }
+
+  #dropExtension(base: number): void {
+    const extension = this.records[base + STATE] >>> EXTENSION_SHIFT;
+    if (extension === 0) return;
+    const lease = this.records[(extension << RECORD_SHIFT) + LEASE];
+    if (lease !== 0) this.onLeaseEnd(lease);
+    this.table.discard(extension);
   }
 
   /** Moves the connection between its server's active and inactive ones, §"counting" of ip_vs_proto_tcp.c. */
