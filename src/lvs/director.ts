@@ -22,6 +22,7 @@ import { Marks } from './classify/marks.ts';
 import { Connections, isTracked } from './connection/connections.ts';
 import { Foresight } from './connection/foresight.ts';
 import {
+  CONN_F_FULLNAT,
   type ConnectionMemory,
   EGRESS,
   FLAGS,
@@ -49,6 +50,7 @@ import { rewriteIpv4, rewriteIpv6, SOURCE } from './forward/nat.ts';
 import { EXPIRED_WITH_FIRST, NONE_EXPIRED, Reassembly } from './fragment/reassembly.ts';
 import { COMPLETE, HELD as FRAGMENT_HELD } from './fragment/reassembly-answers.ts';
 import type { FrameMemory } from './frame-memory.ts';
+import { Fullnat } from './fullnat/fullnat.ts';
 import type { HostAddresses } from './host-addresses.ts';
 import { IcmpAnswers, PORT_UNREACHABLE, REASSEMBLY_EXCEEDED, TIME_EXCEEDED } from './icmp-answers.ts';
 import type { ServerKey, ServiceKey } from './model.ts';
@@ -100,6 +102,7 @@ export class Director {
   readonly connections: Connections;
   readonly admission: Admission;
   readonly drains: Drains;
+  readonly fullnat: Fullnat;
   /** IP packets that the director sends by itself, for the data plane to take. */
   readonly outbox: Uint8Array[] = [];
   /** Firewall marks of packets. */
@@ -133,6 +136,7 @@ export class Director {
     const servers: (Server | undefined)[] = [undefined];
     this.connections = new Connections(memory, seed, servers, now);
     this.#foresight = new Foresight(this.connections.table);
+    this.fullnat = new Fullnat(this.connections, this.departure, seed);
     const environment = { sysctls: this.sysctls, times: this.connections.times, random };
     this.services = new ServiceList({ environment, servers, now, observer });
     this.#host = host;
@@ -147,6 +151,7 @@ export class Director {
       sysctls: this.sysctls,
       defence: this.#defence,
       host,
+      fullnat: this.fullnat,
     });
     this.admission.marks = this.marks;
     this.drains = new Drains(this.connections, this.outbox);
@@ -157,6 +162,7 @@ export class Director {
       host,
       answers: this.#answers,
       departure: this.departure,
+      fullnat: this.fullnat,
       id: seed.k1,
     });
     const tunnels = new TunnelErrors({
@@ -488,11 +494,13 @@ export class Director {
     const records = this.connections.records;
     const base = id << RECORD_SHIFT;
     if (hopsOf(view, headers) <= 1) return this.#answerServer(frames, TIME_EXCEEDED, DROP_TTL, now);
-    const verdict = this.#forwarder.fitReply(frames, headers, now);
+    const verdict = this.#forwarder.fitReply(frames, headers, id, now);
     if (verdict !== FORWARD) return verdict;
     passHop(view, headers);
     const port = records[base + PORTS_REQUEST] & 0xffff;
-    if (headers.family === 4) {
+    if ((records[base + FLAGS] & CONN_F_FULLNAT) !== 0) {
+      this.fullnat.reply(view, headers, id);
+    } else if (headers.family === 4) {
       rewriteIpv4(view, headers, SOURCE, records[base + VIRTUAL], port);
     } else {
       const rest = base + VIRTUAL_6;

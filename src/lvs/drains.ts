@@ -29,6 +29,7 @@ import {
   VIRTUAL,
   VIRTUAL_6,
 } from './connection/layout.ts';
+import { shiftToServer } from './fullnat/fullnat.ts';
 import type { Drain, Server } from './service/server.ts';
 
 /** Records that one call looks at. */
@@ -94,7 +95,9 @@ export class Drains {
     this.#send(id, direction === REQUEST, acknowledgmentOf(view, headers), TCP_RST);
     // A keep-alive and the probe of a closed window have the number before the one that is expected (RFC 9293 §3.8.4).
     const mayProbe = payloadOf(view, headers) <= 1 && (direction !== REQUEST || this.#isNat(id));
-    if (mayProbe) this.#send(id, direction !== REQUEST, sequenceOf(view, headers) + 1, TCP_RST);
+    const shift =
+      direction === REQUEST ? shiftToServer(this.#connections.records, this.#connections.extensionOf(id)) : 0;
+    if (mayProbe) this.#send(id, direction !== REQUEST, (sequenceOf(view, headers) + 1 + shift) | 0, TCP_RST);
     turnIntoReset(view, headers);
     return RESET_FORWARD;
   }

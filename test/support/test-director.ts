@@ -130,9 +130,9 @@ export class TestDirector {
     const frames = { view: this.#view, bytes: this.#bytes };
     const verdict = this.director.process(frames, HEADROOM, input.length, this.#now | 0);
     const leaves = verdict === FORWARD || verdict === ANSWER || verdict === LOCAL;
-    const { frame: start, length, memory } = this.director.departure;
+    const { frame: start, length, memory, before, beforeLength } = this.director.departure;
     const isHere = leaves && memory === frames;
-    const first = isHere ? Math.min(HEADROOM, start) : HEADROOM;
+    const first = isHere ? Math.min(HEADROOM, start, beforeLength > 0 ? before : start) : HEADROOM;
     const end = Math.max(HEADROOM + input.length, isHere ? start + length : 0);
     for (let i = 0; i < SLOT; i++) {
       if ((i < first || i >= end) && this.#bytes[i] !== GUARD) throw new Error(`byte ${i} of the slot was written`);

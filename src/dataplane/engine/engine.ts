@@ -4,6 +4,7 @@
 // hot path
 
 import type { Director } from '../../lvs/director.ts';
+import { copyBytes } from '../../lvs/fragment/copy.ts';
 import { Datagram } from '../../lvs/fragment/datagram.ts';
 import { Fragmentation } from '../../lvs/fragment/fragmentation.ts';
 import type { FrameMemory } from '../../lvs/frame-memory.ts';
@@ -158,6 +159,7 @@ export class Engine {
     const { departure } = this.#director;
     const isKernels = verdict === PASS || verdict === LOCAL;
     if (verdict === FORWARD || verdict === ANSWER) {
+      if (departure.beforeLength > 0) this.#sendBefore(link);
       if (departure.datagram === undefined && departure.fragmentMtu === 0) {
         this.#egress(departure.frame, departure.length);
         return;
@@ -171,13 +173,25 @@ export class Engine {
     link.recycle(frame);
   }
 
+  /** Sends what has to go before the departing packet, by the same way. */
+  #sendBefore(link: Link): void {
+    const { before, beforeLength, memory } = this.#director.departure;
+    const frame = link.allocate();
+    if (frame === -1) {
+      this.egress[EGRESS_NO_FRAME]++;
+      return;
+    }
+    copyBytes(memory.view, before, this.#frames.view, frame, beforeLength);
+    this.#egress(frame, beforeLength);
+  }
+
   /**
    * Sends the departing packet, or gives it to the kernel, in frames of their own: it came in fragments, or is too long for
    * its way.
    */
   #cut(link: Link, toKernel: boolean): void {
     const { departure } = this.#director;
-    const { memory, frame, length, fragmentMtu, isTunnel } = departure;
+    const { memory, frame, length, fragmentMtu, isOwn } = departure;
     const adjacency = toKernel ? undefined : this.#adjacencyOf();
     let { datagram } = departure;
     if (datagram === undefined) {
@@ -186,8 +200,8 @@ export class Engine {
     }
     datagram.frame = frame;
     datagram.length = length;
-    datagram.isOwn = isTunnel;
-    if (isTunnel) datagram.identification = this.#identification = (this.#identification + 1) | 0;
+    datagram.isOwn = isOwn;
+    if (isOwn) datagram.identification = this.#identification = (this.#identification + 1) | 0;
     const mtu = fragmentMtu !== 0 ? fragmentMtu : (adjacency?.mtu ?? 0xffff);
     const fragments = this.#fragmentation.begin(datagram, mtu);
     if (fragments <= 0) this.egress[EGRESS_MTU]++;

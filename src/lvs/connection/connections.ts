@@ -16,6 +16,7 @@ import {
   CLIENT,
   CLIENT_6,
   CONN_F_CONTROLLED,
+  CONN_F_FULLNAT,
   CONN_F_REPLY_KEY,
   CONN_F_TIMED,
   CONTROL,
@@ -75,6 +76,12 @@ const POSTPONED = 60 * TICKS_PER_SECOND;
 /** Port of a template that is not valid any more. */
 const INVALID_PORT = 0xffff;
 
+/** The end that the server of a connection with FULLNAT sees. */
+export interface LocalEnd {
+  readonly address: { readonly words: Int32Array } | undefined;
+  readonly port: number;
+}
+
 export class Connections {
   readonly table: ConnectionTable;
   readonly records: Int32Array;
@@ -117,8 +124,8 @@ export class Connections {
   /**
    * A new connection of the packet in `request` to `server` at `port`, counted as inactive there until its state says
    * otherwise; without a server it goes where it is addressed to (bypass). Its timer is armed by the packet's
-   * {@link advance}, which must follow. A one-packet connection is found by nobody; {@link release} it. Returns the
-   * record, or 0.
+   * {@link advance}, which must follow. A one-packet connection is found by nobody; {@link release} it. With a `lease` the
+   * server sees `local`, and the connection has an extension and holds the lease. Returns the record, or 0.
    */
   open(
     request: SchedulingRequest,
@@ -127,11 +134,21 @@ export class Connections {
     server: Server | undefined,
     port: number,
     flags: number,
+    lease = 0,
+    local: LocalEnd | undefined = undefined,
   ): number {
     const id = this.table.allocate();
     if (id === 0) return 0;
     const records = this.records;
     const base = id << RECORD_SHIFT;
+    if (lease !== 0) {
+      const extension = this.extend(id);
+      if (extension === 0) {
+        this.table.discard(id);
+        return 0;
+      }
+      records[extension + LEASE] = lease;
+    }
     const isIpv4 = (kind & 0xff) === 4;
     records[base + KIND] = kind;
     records[base + PORTS_REQUEST] = ports;
@@ -145,6 +162,12 @@ export class Connections {
         records[base + LOCAL_6 + i] = request.source[1 + i];
         records[base + VIRTUAL_6 + i] = request.destination[1 + i];
       }
+    }
+    if (local?.address !== undefined) {
+      const { words } = local.address;
+      records[base + PORTS_REPLY] = (port << 16) | local.port;
+      records[base + LOCAL] = words[0];
+      for (let i = 0; i < 3; i++) records[base + LOCAL_6 + i] = words[1 + i];
     }
     records[base + FLAGS] = flags;
     if (server === undefined) {
@@ -368,9 +391,9 @@ export class Connections {
   #bind(base: number, server: Server): void {
     const records = this.records;
     const { method } = server.options;
-    const isNat = method === 'nat';
+    const isNat = method === 'nat' || method === 'fullnat';
     records[base + FLAGS] |= isNat
-      ? IP_VS_CONN_F_MASQ | IP_VS_CONN_F_INACTIVE
+      ? (method === 'fullnat' ? CONN_F_FULLNAT : IP_VS_CONN_F_MASQ) | IP_VS_CONN_F_INACTIVE
       : (method === 'tun' ? IP_VS_CONN_F_TUNNEL : IP_VS_CONN_F_DROUTE) | IP_VS_CONN_F_INACTIVE | IP_VS_CONN_F_NOOUTPUT;
     if (isNat && (records[base + FLAGS] & IP_VS_CONN_F_ONE_PACKET) === 0) records[base + FLAGS] |= CONN_F_REPLY_KEY;
     records[base + SERVER] = server.index;

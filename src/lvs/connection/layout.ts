@@ -75,6 +75,10 @@ export const HELPER_WORDS = 12;
 
 /** The server has answered: SERVER_NEXT is known, or for UDP that the client needs no introduction any more. */
 export const EXT_F_ANSWERED = 1;
+/** The server hears of the client by TOA, or by a PROXY header, of version 1. */
+export const EXT_F_TOA = 2;
+export const EXT_F_PROXY = 4;
+export const EXT_F_PROXY_V1 = 8;
 
 /** Bit of a template's KIND, so that no packet's key is ever a template's. */
 export const KIND_TEMPLATE = 0x10000;
@@ -104,6 +108,8 @@ export const IP_VS_CONN_F_ONE_PACKET = 0x2000;
 export const CONN_F_REPLY_KEY = 0x10000;
 /** Local to this director: word 30 names a template. */
 export const CONN_F_CONTROLLED = 0x20000;
+/** Local to this director: FULLNAT, which is NAT with a local end of the director's. */
+export const CONN_F_FULLNAT = 0x80000;
 /** Local to this director: the answer to its SYN is awaited, word 31 says since when. */
 export const CONN_F_TIMED = 0x40000;
 

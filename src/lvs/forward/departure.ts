@@ -22,8 +22,11 @@ export class Departure {
   nextHop: Server | undefined = undefined;
   /** Longest IP packet that the way takes, when this one is longer and has to be cut into fragments; else 0. */
   fragmentMtu = 0;
-  /** The packet is the director's own around another one: it may be cut whatever is inside. */
-  isTunnel = false;
+  /** The packet is the director's own: around another one, or made longer. It may be cut whatever its sender said. */
+  isOwn = false;
+  /** A packet that goes before this one, in the room before it: where its frame begins, and its bytes; 0 for none. */
+  before = 0;
+  beforeLength = 0;
   /** What it looked like when it came in fragments; it is in {@link memory} and has to be cut again. */
   datagram: Datagram | undefined = undefined;
 
@@ -40,7 +43,8 @@ export class Departure {
     this.egressWord = 0;
     this.nextHop = undefined;
     this.fragmentMtu = 0;
-    this.isTunnel = false;
+    this.isOwn = false;
+    this.beforeLength = 0;
     this.datagram = undefined;
   }
 }

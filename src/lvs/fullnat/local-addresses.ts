@@ -12,7 +12,7 @@
 
 import { type Address, addressFamily, addressWords } from '../../packet/address.ts';
 import type { HashSeed } from '../connection/table.ts';
-import { LvsError } from '../model.ts';
+import { type LocalPoolSnapshot, LvsError } from '../model.ts';
 import { randomBits } from '../random.ts';
 import { AddressPool, HIGHEST_PORT, LOWEST_PORT, LocalAddress, type LocalAddressOptions } from './address-pool.ts';
 import { PortRings } from './port-rings.ts';
@@ -186,13 +186,36 @@ export class LocalAddresses {
     for (const [name, pool] of this.#pools) if (pool.isRemoved && pool.live === 0) this.#pools.delete(name);
   }
 
+  /** All addresses that servers may answer to, those that drain included. */
+  inUse(): Address[] {
+    this.#forgetDrained();
+    return this.#addresses.map(({ address }) => address);
+  }
+
+  snapshot(): LocalPoolSnapshot[] {
+    return [...this.#pools.values()]
+      .filter((pool) => !pool.isRemoved)
+      .map((pool) => ({
+        name: pool.name,
+        addresses: [...pool.ipv4, ...pool.ipv6].map(({ address, lowPort, highPort, live }) => ({
+          address,
+          lowPort,
+          highPort,
+          connections: live,
+        })),
+        connections: pool.live,
+        exhausted: pool.exhausted,
+        refused: pool.refused,
+      }));
+  }
+
   // ---- leases ----
 
   /**
    * A local end for a connection of `protocol` to the server with these words and port: a lease, above 0, with `address` and
    * `port` set; or NO_PORT or NO_MEMORY, counted in the pool.
    */
-  take(pool: AddressPool, family: number, protocol: number, words: Int32Array, port: number): number {
+  take(pool: AddressPool, family: number, protocol: number, words: ArrayLike<number>, port: number): number {
     const order = pool.of(family);
     const { records } = this.#remotes;
     let remote = this.#remotes.find(pool.id, (protocol << 8) | family, words, port);

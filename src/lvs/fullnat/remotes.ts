@@ -56,7 +56,7 @@ export class Remotes {
   }
 
   /** The record of a server, or 0. */
-  find(pool: number, kind: number, words: Int32Array, port: number): number {
+  find(pool: number, kind: number, words: ArrayLike<number>, port: number): number {
     const key = this.#key;
     key[0] = pool;
     key[1] = kind;
