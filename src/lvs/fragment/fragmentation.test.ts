@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { cut, join, Slot, withChecksum } from '../../../test/support/fragments.ts';
 import { frame, fromHex, hex, udp } from '../../../test/support/frames.ts';
 import { Headers, PARSE_FRAGMENT, PARSE_OK, parseFrame } from '../../packet/parse.ts';
+import { passHop } from '../forward/hops.ts';
 import { DESTINATION, rewriteIpv4 } from '../forward/nat.ts';
 import { Datagram } from './datagram.ts';
 import { Fragmentation, NO_ROOM, TOO_BIG } from './fragmentation.ts';
@@ -88,6 +89,7 @@ test('fragments through NAT leave as the fragments that a kernel sends', () => {
   const { view } = datagram.memory;
   const headers = new Headers();
   assert.equal(parseFrame(view, datagram.frame, datagram.length, headers), PARSE_OK);
+  passHop(view, headers);
   rewriteIpv4(view, headers, DESTINATION, 0xc0a80101 | 0, 3200);
   assert.deepEqual(fragmentsOf(datagram, 1500).map(hex), [
     '4500002c000720003f1190090a070001c0a8010117710c800030f6d241414141414141414141414141414141',
