@@ -103,6 +103,9 @@ suite('draft-ietf-quic-load-balancers', () => {
       assert.equal(read(QUIC_LB, short(id)), expected);
       assert.equal(read(LENGTHLESS, short(id)), 'c4605e');
     }
+    // In a long header it is the ID's, to the byte.
+    assert.equal(read(QUIC_LB, long(fromHex('07c4605e4504cc4f010203'))), QUIC_UNROUTABLE);
+    assert.equal(read(LENGTHLESS, long(fromHex('07c4605e4504cc4f010203'))), 'c4605e');
     const long20 = Uint8Array.from([0x41, 0x14, ...new Array<number>(30).fill(1)]);
     assert.equal(read(QUIC_LB, long20), QUIC_UNROUTABLE, '21 bytes are too long for QUIC');
     long20[1] = 0x13;

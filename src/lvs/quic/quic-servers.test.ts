@@ -36,6 +36,15 @@ test('an id means the server that it was given first, others none', () => {
   );
 });
 
+test('an id that is not there is not found, however full the table is', () => {
+  const servers = new QuicServers();
+  for (let i = 0; i < 300; i++) {
+    assert.equal(find(servers, katranServerId(i)), -1);
+    servers.add(katranServerId(i), i);
+    assert.equal(find(servers, katranServerId(i)), i);
+  }
+});
+
 test('ids of no byte or more than 16 are refused, and no id is found in an empty table', () => {
   const servers = new QuicServers();
   assert.throws(() => servers.add(new Uint8Array(0), 1), RangeError);
