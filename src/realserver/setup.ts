@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a real server is to be: how the director reaches it and for which virtual addresses. Pure; options.ts reads it off
-// a command line, plan.ts says what has to be done for it, state.ts remembers it.
+// What a real server is to be: how the director reaches it and for which virtual addresses. Pure; the command line
+// makes one, plan.ts says what has to be done for it, state.ts remembers it.
 
 import type { Address } from '../packet/address.ts';
 

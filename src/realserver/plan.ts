@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// What has to be done for a real server, in order. Pure; steps.ts does it, script.ts prints it as a shell script, both
+// undo it in reverse. The kernel's rules behind it:
+//
+// - IPv4 addresses belong to the machine: unless told otherwise it answers ARP for one on any device (Documentation/
+//   networking/ip-sysctl.rst). arp_ignore 1: only for addresses of the device that was asked. arp_announce 2: its own
+//   requests never name the virtual address. The greater value of `all` and the device counts, so `all` is enough; `lo` has
+//   them because every LVS howto sets them there.
+// - IPv6 addresses are answered for only on the device that has them (net/ipv6/ndisc.c, ndisc_recv_ns), so that one on lo
+//   or on a tunnel needs no setting; nodad because the director has the same address and nobody may ask for it.
+// - For rp_filter too the greater value of `all` and the device counts: 2 on the device (loose: any route back will do)
+//   also relaxes a strict 1 of `all`.
+
+import { type Address, addressFamily, type Family } from '../packet/address.ts';
+import type { Setup, Tunnel, TunnelType } from './setup.ts';
+
+/** The kernel's kinds of tunnel devices. */
+export type TunnelKind = 'ipip' | 'sit' | 'ip6tnl' | 'gre' | 'ip6gre';
+
+export type Step =
+  | { readonly kind: 'sysctl'; readonly name: string; readonly value: string }
+  | { readonly kind: 'address'; readonly device: string; readonly address: Address }
+  /** The device that the kernel brings along for tunnels of nobody in particular. */
+  | { readonly kind: 'fallback'; readonly device: string; readonly tunnel: TunnelKind }
+  | TunnelStep
+  | { readonly kind: 'up'; readonly device: string }
+  /** A UDP port that takes GUE. */
+  | { readonly kind: 'gue'; readonly family: Family; readonly port: number }
+  | DecapsulateStep;
+
+/** A tunnel device to be made, since what is needed the fallback device cannot. */
+export interface TunnelStep {
+  readonly kind: 'tunnel';
+  readonly device: string;
+  readonly tunnel: TunnelKind;
+  readonly local: Address;
+  readonly checksum: boolean;
+}
+
+/** The XDP program on a device. */
+export interface DecapsulateStep {
+  readonly kind: 'decapsulate';
+  readonly device: string;
+  readonly tunnels: readonly TunnelType[];
+  readonly guePort: number;
+  readonly virtual: readonly Address[];
+  /** None: all addresses of the machine. */
+  readonly local: readonly Address[];
+}
+
+/** Why a set-up is impossible, in words for the person who asked for it. */
+export class SetupError extends Error {
+  readonly code = 'BALLAST_REALSERVER';
+}
+
+const FALLBACKS: Readonly<Record<TunnelKind, string>> = {
+  ipip: 'tunl0',
+  sit: 'sit0',
+  ip6tnl: 'ip6tnl0',
+  gre: 'gre0',
+  ip6gre: 'ip6gre0',
+};
+
+/** The steps of one set-up, each once. Throws a {@link SetupError}. */
+export function planSteps(setup: Setup): Step[] {
+  const { virtual, tunnel } = setup;
+  const steps: Step[] = [];
+  const families = FAMILIES.filter((family) => virtual.some((address) => addressFamily(address) === family));
+  if (families.includes(4)) {
+    // Before the address is there, or others would hear of it.
+    for (const device of new Set(['all', 'lo', ...(setup.device === undefined ? [] : [setup.device])])) {
+      steps.push({ kind: 'sysctl', name: ipv4Setting(device, 'arp_ignore'), value: '1' });
+      steps.push({ kind: 'sysctl', name: ipv4Setting(device, 'arp_announce'), value: '2' });
+    }
+  }
+  const devices = tunnel === undefined ? { 4: 'lo', 6: 'lo' } : addTunnel(steps, setup, tunnel, families);
+  for (const address of virtual) {
+    steps.push({ kind: 'address', device: setup.device ?? devices[addressFamily(address)], address });
+  }
+  return steps;
+}
+
+/** Names a step among others: two of the same key are one, whatever else they say. */
+export function stepKey(step: Step): string {
+  switch (step.kind) {
+    case 'sysctl':
+      return `sysctl ${step.name}`;
+    case 'address':
+      return `address ${step.device} ${step.address}`;
+    case 'gue':
+      return `gue ${step.family} ${step.port}`;
+    default:
+      return `${step.kind} ${step.device}`;
+  }
+}
+
+/** Prefix length of one address. */
+export function hostBits(address: Address): number {
+  return addressFamily(address) === 4 ? 32 : 128;
+}
+
+const FAMILIES: readonly Family[] = [4, 6];
+
+/** Adds what takes the tunnels apart; returns the device for virtual addresses of each family. */
+function addTunnel(
+  steps: Step[],
+  setup: Setup,
+  tunnel: Tunnel,
+  inner: readonly Family[],
+): Readonly<Record<Family, string>> {
+  const loose = (device: string): Step => ({ kind: 'sysctl', name: ipv4Setting(device, 'rp_filter'), value: '2' });
+  if (tunnel.by === 'xdp') {
+    const { device, type, port, local } = tunnel;
+    if (inner.includes(4)) steps.push(loose(device));
+    steps.push({ kind: 'decapsulate', device, tunnels: [type], guePort: port, virtual: setup.virtual, local });
+    return { 4: 'lo', 6: 'lo' };
+  }
+  const outer = tunnel.local.length === 0 ? inner : FAMILIES.filter((f) => tunnel.local.some(isOf(f)));
+  const holders: Partial<Record<Family, string>> = {};
+  const seen = new Set<string>();
+  for (const outerFamily of outer) {
+    for (const innerFamily of inner) {
+      // Without --rip each family is expected in its own.
+      if (tunnel.local.length === 0 && innerFamily !== outerFamily && tunnel.type !== 'gre') continue;
+      const device = deviceStep(tunnel, outerFamily, innerFamily);
+      holders[innerFamily] ??= device.device;
+      if (seen.has(device.device)) continue;
+      seen.add(device.device);
+      steps.push(device, ...(innerFamily === 4 ? [loose(device.device)] : []), { kind: 'up', device: device.device });
+    }
+    if (tunnel.type === 'gue') steps.push({ kind: 'gue', family: outerFamily, port: tunnel.port });
+  }
+  return { 4: holders[4] ?? 'lo', 6: holders[6] ?? 'lo' };
+}
+
+function deviceStep(tunnel: Tunnel, outer: Family, inner: Family): TunnelStep | Extract<Step, { kind: 'fallback' }> {
+  const local = tunnel.local.find(isOf(outer));
+  if (tunnel.type === 'gre') {
+    const kind = outer === 4 ? 'gre' : 'ip6gre';
+    if (!tunnel.checksum) return { kind: 'fallback', device: FALLBACKS[kind], tunnel: kind };
+    if (local === undefined) {
+      throw new SetupError(
+        `GRE with checksums needs a device of its own: name this server's address with --rip ADDRESS (IPv${outer})`,
+      );
+    }
+    return { kind: 'tunnel', device: outer === 4 ? 'lvs-gre4' : 'lvs-gre6', tunnel: kind, local, checksum: true };
+  }
+  if (outer === 4) {
+    const kind = inner === 4 ? 'ipip' : 'sit';
+    return { kind: 'fallback', device: FALLBACKS[kind], tunnel: kind };
+  }
+  if (inner === 6) return { kind: 'fallback', device: FALLBACKS.ip6tnl, tunnel: 'ip6tnl' };
+  // ip6tnl0 takes IPv6 alone (net/ipv6/ip6_tunnel.c, ip6_fb_tnl_dev_init).
+  if (local === undefined) throw new TypeError('IPv4 in IPv6 is planned only with a local address');
+  return { kind: 'tunnel', device: 'lvs-4in6', tunnel: 'ip6tnl', local, checksum: false };
+}
+
+function isOf(family: Family): (address: Address) => boolean {
+  return (address) => addressFamily(address) === family;
+}
+
+/** With slashes: a device's name may have dots. */
+function ipv4Setting(device: string, name: string): string {
+  return `net/ipv4/conf/${device}/${name}`;
+}
