@@ -6,8 +6,9 @@
 //   networking/ip-sysctl.rst). arp_ignore 1: only for addresses of the device that was asked. arp_announce 2: its own
 //   requests never name the virtual address. The greater value of `all` and the device counts, so `all` is enough; `lo` has
 //   them because every LVS howto sets them there.
-// - IPv6 addresses are answered for only on the device that has them (net/ipv6/ndisc.c, ndisc_recv_ns), so that one on lo
-//   or on a tunnel needs no setting; nodad because the director has the same address and nobody may ask for it.
+// - IPv6 addresses are answered for only on the device that has them (net/ipv6/ndisc.c, ndisc_recv_ns), and other devices'
+//   solicitations do not name them (ndisc_solicit), so that one on lo or on a tunnel needs no setting; nodad because the
+//   director has the same address and nobody may ask for it.
 // - For rp_filter too the greater value of `all` and the device counts: 2 on the device (loose: any route back will do)
 //   also relaxes a strict 1 of `all`.
 
