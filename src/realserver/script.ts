@@ -48,6 +48,13 @@ setting() { # NAME VALUE
 	sysctl -qw "$1=$2"
 }
 
+loosen() { # DEVICE
+	all=$(sysctl -n net/ipv4/conf/all/rp_filter) own=$(sysctl -n "net/ipv4/conf/$1/rp_filter")
+	if [ "$all$own" = 01 ] || [ "$all$own" = 10 ] || [ "$all$own" = 11 ]; then
+		setting "net/ipv4/conf/$1/rp_filter" 2
+	fi
+}
+
 fallback() { # DEVICE MODULE
 	ip link show dev "$1" > /dev/null 2>&1 || modprobe "$2" || :
 	if ! ip link show dev "$1" > /dev/null 2>&1; then
@@ -69,7 +76,10 @@ switch_on() { # DEVICE
 }
 
 gue() { # -4|-6 PORT
-	if ip "$1" fou show | grep -q "port $2 gue"; then return; fi
+	ip fou show > /dev/null 2>&1 || modprobe fou
+	# It lists both families, IPv6 with -6 behind.
+	case $1 in -6) but= ;; *) but=-v ;; esac
+	if ip fou show | grep "^port $2 gue" | grep -q $but -e ' -6'; then return; fi
 	note gue "$1" "$2"
 	ip "$1" fou add port "$2" gue
 }
@@ -106,6 +116,8 @@ function line(step: Step): string {
   switch (step.kind) {
     case 'sysctl':
       return `setting ${quote(step.name)} ${step.value}`;
+    case 'loosen':
+      return `loosen ${quote(step.device)}`;
     case 'address':
       return `address ${quote(step.device)} ${step.address}/${hostBits(step.address)}${nodad(step.address)}`;
     case 'fallback':
