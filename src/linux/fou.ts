@@ -4,6 +4,7 @@
 
 import type { Family } from '../packet/address.ts';
 import { SysError, UnsupportedError } from './errno.ts';
+import { loadModule } from './kernel-module.ts';
 import { NATIVE_LE } from './libc.ts';
 import { NETLINK_GENERIC, NetlinkSocket } from './netlink.ts';
 import { MessageBuilder, NetlinkFormatError, need, parseAttributes, u8 } from './netlink-message.ts';
@@ -38,7 +39,12 @@ export class FouSocket {
   constructor() {
     this.#socket = new NetlinkSocket(NETLINK_GENERIC, 'genetlink');
     try {
-      this.#family = resolveFamily(this.#socket);
+      // Its module says of no family that it brings it, so that the kernel does not find it.
+      const known = resolveFamily(this.#socket);
+      if (known === undefined) loadModule('fou');
+      const family = known ?? resolveFamily(this.#socket);
+      if (family === undefined) throw new UnsupportedError('GUE (fou)', "load the module 'fou'");
+      this.#family = family;
     } catch (error) {
       this.#socket.close();
       throw error;
@@ -98,7 +104,7 @@ export class FouSocket {
   }
 }
 
-function resolveFamily(socket: NetlinkSocket): number {
+function resolveFamily(socket: NetlinkSocket): number | undefined {
   const request = new MessageBuilder(GENL_ID_CTRL, 0, Uint8Array.of(CTRL_CMD_GETFAMILY, 1, 0, 0));
   try {
     return socket.get(request.text(CTRL_ATTR_FAMILY_NAME, 'fou'), 'family fou', ({ payload }) => {
@@ -108,6 +114,6 @@ function resolveFamily(socket: NetlinkSocket): number {
     });
   } catch (error) {
     if (!(error instanceof SysError) || error.errno !== 'ENOENT') throw error;
-    throw new UnsupportedError('GUE (fou)', "load the module 'fou'", { cause: error });
+    return undefined;
   }
 }

@@ -29,6 +29,8 @@ export class StepKernel {
     switch (step.kind) {
       case 'sysctl':
         return readSysctl(step.name);
+      case 'loosen':
+        return readSysctl(reversePath(step.device));
       case 'address':
         this.#checkHolder(step.device, step.address);
         return this.#hasAddress(step.device, step.address);
@@ -49,6 +51,9 @@ export class StepKernel {
     switch (step.kind) {
       case 'sysctl':
         if (readSysctl(step.name) !== step.value) writeSysctl(step.name, step.value);
+        return before;
+      case 'loosen':
+        loosen(step.device);
         return before;
       case 'address':
         if (!this.#hasAddress(step.device, step.address)) {
@@ -81,6 +86,8 @@ export class StepKernel {
     switch (step.kind) {
       case 'sysctl':
         return undoSysctl(step.name, step.value, before);
+      case 'loosen':
+        return undoSysctl(reversePath(step.device), LOOSE, before);
       case 'address':
         if (before === true || findLink(this.#socket, step.device) === undefined) return undefined;
         if (!this.#hasAddress(step.device, step.address)) return undefined;
@@ -192,6 +199,19 @@ function isArping(link: Link): boolean {
   return (link.flags & (IFF_LOOPBACK | IFF_NOARP)) === 0;
 }
 
+const STRICT = 1;
+const LOOSE = '2';
+
+/** The setting of RFC 3704. */
+function reversePath(device: string): string {
+  return `net/ipv4/conf/${device}/rp_filter`;
+}
+
+function loosen(device: string): void {
+  const [all, own] = ['all', device].map((name) => Number(readSysctl(reversePath(name))));
+  if (Math.max(all, own) === STRICT) writeSysctl(reversePath(device), LOOSE);
+}
+
 function undoSysctl(name: string, value: string, before: Before): string | undefined {
   let present: string;
   try {
@@ -201,8 +221,9 @@ function undoSysctl(name: string, value: string, before: Before): string | undef
     if (error instanceof UnsupportedError) return undefined;
     throw error;
   }
+  if (present === before) return undefined;
   if (present !== value) return `${name} is ${present} by now, not the ${value} that was set: left alone`;
-  if (typeof before === 'string' && before !== value) writeSysctl(name, before);
+  if (typeof before === 'string') writeSysctl(name, before);
   return undefined;
 }
 

@@ -60,7 +60,7 @@ test("IPIP: the kernel's fallback device of each family, loose about where clien
   assert.deepEqual(lines({ tunnel: IPIP }), [
     ...ARP,
     'fallback tunl0',
-    'tunl0/rp_filter=2',
+    'loosen tunl0',
     'up tunl0',
     '192.0.2.10 on tunl0',
   ]);
@@ -79,7 +79,7 @@ test('IPv6 in IPv4 takes sit0; IPv4 in IPv6 a device of its own, since ip6tnl0 t
   ]);
   assert.deepEqual(lines({ tunnel: { ...IPIP, local: [ip('fd00::5')] } }).slice(4), [
     'make lvs-4in6 ip6tnl fd00::5',
-    'lvs-4in6/rp_filter=2',
+    'loosen lvs-4in6',
     'up lvs-4in6',
     '192.0.2.10 on lvs-4in6',
   ]);
@@ -89,7 +89,7 @@ test('GUE is a port before the devices of IPIP, in each family', () => {
   const tunnel: Tunnel = { ...IPIP, type: 'gue', port: 6080 };
   assert.deepEqual(lines({ virtual: [VIP, VIP6], tunnel }).slice(4), [
     'fallback tunl0',
-    'tunl0/rp_filter=2',
+    'loosen tunl0',
     'up tunl0',
     'gue4 6080',
     'fallback ip6tnl0',
@@ -100,9 +100,20 @@ test('GUE is a port before the devices of IPIP, in each family', () => {
   ]);
 });
 
+test('an IPv4 address is on every device that IPv4 comes out of, an IPv6 one on the first', () => {
+  const tunnel: Tunnel = { ...IPIP, type: 'gre', local: [ip('10.0.0.5'), ip('fd00::5')] };
+  const on = (device?: string): string[] => {
+    const steps = planSteps({ virtual: [VIP, VIP6], device, tunnel });
+    return steps.filter((step) => step.kind === 'address').map(brief);
+  };
+  assert.deepEqual(on(), ['192.0.2.10 on gre0', '192.0.2.10 on ip6gre0', '2001:db8::10 on gre0']);
+  assert.deepEqual(on('dummy0').slice(0, 3), ['192.0.2.10 on dummy0', '192.0.2.10 on gre0', '192.0.2.10 on ip6gre0']);
+  assert.deepEqual(on('dummy0').slice(3), ['2001:db8::10 on dummy0']);
+});
+
 test('GRE with checksums needs a device of its own and so the address at which it ends', () => {
   const tunnel: Tunnel = { ...IPIP, type: 'gre' };
-  assert.deepEqual(lines({ tunnel }).slice(4), ['fallback gre0', 'gre0/rp_filter=2', 'up gre0', '192.0.2.10 on gre0']);
+  assert.deepEqual(lines({ tunnel }).slice(4), ['fallback gre0', 'loosen gre0', 'up gre0', '192.0.2.10 on gre0']);
   assert.throws(() => lines({ tunnel: { ...tunnel, checksum: true } }), SetupError);
   assert.deepEqual(lines({ tunnel: { ...tunnel, checksum: true, local: [ip('10.0.0.5')] } }).slice(4, 5), [
     'make lvs-gre4 gre 10.0.0.5 checksum',
@@ -111,11 +122,7 @@ test('GRE with checksums needs a device of its own and so the address at which i
 
 test('with XDP the addresses are on lo and the device that tunnels come in by is loose', () => {
   const tunnel: Tunnel = { ...IPIP, type: 'gue', port: 6080, by: 'xdp', device: 'eth0' };
-  assert.deepEqual(lines({ tunnel }).slice(4), [
-    'eth0/rp_filter=2',
-    'xdp eth0 gue 6080 192.0.2.10 at ',
-    '192.0.2.10 on lo',
-  ]);
+  assert.deepEqual(lines({ tunnel }).slice(4), ['loosen eth0', 'xdp eth0 gue 6080 192.0.2.10 at ', '192.0.2.10 on lo']);
 });
 
 test('the script has a line for each step and is one for sh', () => {

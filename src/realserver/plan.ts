@@ -10,7 +10,8 @@
 //   solicitations do not name them (ndisc_solicit), so that one on lo or on a tunnel needs no setting; nodad because the
 //   director has the same address and nobody may ask for it.
 // - For rp_filter too the greater value of `all` and the device counts: 2 on the device (loose: any route back will do)
-//   also relaxes a strict 1 of `all`.
+//   also relaxes a strict 1 of `all`. But a device without any IPv4 address passes nothing unless both are 0
+//   (net/ipv4/fib_frontend.c, __fib_validate_source), so that each that IPv4 comes out of has the virtual addresses.
 
 import { type Address, addressFamily, type Family } from '../packet/address.ts';
 import type { Setup, Tunnel, TunnelType } from './setup.ts';
@@ -20,6 +21,8 @@ export type TunnelKind = 'ipip' | 'sit' | 'ip6tnl' | 'gre' | 'ip6gre';
 
 export type Step =
   | { readonly kind: 'sysctl'; readonly name: string; readonly value: string }
+  /** Where rp_filter is strict, it becomes loose. */
+  | { readonly kind: 'loosen'; readonly device: string }
   | { readonly kind: 'address'; readonly device: string; readonly address: Address }
   /** The device that the kernel brings along for tunnels of nobody in particular. */
   | { readonly kind: 'fallback'; readonly device: string; readonly tunnel: TunnelKind }
@@ -74,9 +77,12 @@ export function planSteps(setup: Setup): Step[] {
       steps.push({ kind: 'sysctl', name: ipv4Setting(device, 'arp_announce'), value: '2' });
     }
   }
-  const devices = tunnel === undefined ? { 4: 'lo', 6: 'lo' } : addTunnel(steps, setup, tunnel, families);
+  const exits = tunnel === undefined ? NO_EXITS : addTunnel(steps, setup, tunnel, families);
   for (const address of virtual) {
-    steps.push({ kind: 'address', device: setup.device ?? devices[addressFamily(address)], address });
+    const family = addressFamily(address);
+    const first = setup.device ?? exits[family][0] ?? 'lo';
+    const devices = family === 4 ? new Set([first, ...exits[4]]) : [first];
+    for (const device of devices) steps.push({ kind: 'address', device, address });
   }
   return steps;
 }
@@ -102,36 +108,37 @@ export function hostBits(address: Address): number {
 
 const FAMILIES: readonly Family[] = [4, 6];
 
-/** Adds what takes the tunnels apart; returns the device for virtual addresses of each family. */
-function addTunnel(
-  steps: Step[],
-  setup: Setup,
-  tunnel: Tunnel,
-  inner: readonly Family[],
-): Readonly<Record<Family, string>> {
-  const loose = (device: string): Step => ({ kind: 'sysctl', name: ipv4Setting(device, 'rp_filter'), value: '2' });
+/** Tunnel devices that packets of each family come out of. */
+type Exits = Readonly<Record<Family, readonly string[]>>;
+
+const NO_EXITS: Exits = { 4: [], 6: [] };
+
+/** Adds what takes the tunnels apart. */
+function addTunnel(steps: Step[], setup: Setup, tunnel: Tunnel, inner: readonly Family[]): Exits {
   if (tunnel.by === 'xdp') {
     const { device, type, port, local } = tunnel;
-    if (inner.includes(4)) steps.push(loose(device));
+    if (inner.includes(4)) steps.push({ kind: 'loosen', device });
     steps.push({ kind: 'decapsulate', device, tunnels: [type], guePort: port, virtual: setup.virtual, local });
-    return { 4: 'lo', 6: 'lo' };
+    return NO_EXITS;
   }
-  const outer = tunnel.local.length === 0 ? inner : FAMILIES.filter((f) => tunnel.local.some(isOf(f)));
-  const holders: Partial<Record<Family, string>> = {};
-  const seen = new Set<string>();
+  const outer = tunnel.local.length === 0 ? inner : FAMILIES.filter((family) => tunnel.local.some(isOf(family)));
+  const exits: Record<Family, string[]> = { 4: [], 6: [] };
   for (const outerFamily of outer) {
     for (const innerFamily of inner) {
       // Without --rip each family is expected in its own.
       if (tunnel.local.length === 0 && innerFamily !== outerFamily && tunnel.type !== 'gre') continue;
-      const device = deviceStep(tunnel, outerFamily, innerFamily);
-      holders[innerFamily] ??= device.device;
-      if (seen.has(device.device)) continue;
-      seen.add(device.device);
-      steps.push(device, ...(innerFamily === 4 ? [loose(device.device)] : []), { kind: 'up', device: device.device });
+      const step = deviceStep(tunnel, outerFamily, innerFamily);
+      const { device } = step;
+      const isNew = !exits[4].includes(device) && !exits[6].includes(device);
+      exits[innerFamily].push(device);
+      if (!isNew) continue;
+      steps.push(step);
+      if (innerFamily === 4) steps.push({ kind: 'loosen', device });
+      steps.push({ kind: 'up', device });
     }
     if (tunnel.type === 'gue') steps.push({ kind: 'gue', family: outerFamily, port: tunnel.port });
   }
-  return { 4: holders[4] ?? 'lo', 6: holders[6] ?? 'lo' };
+  return exits;
 }
 
 function deviceStep(tunnel: Tunnel, outer: Family, inner: Family): TunnelStep | Extract<Step, { kind: 'fallback' }> {

@@ -83,7 +83,8 @@ function join(present: Setup | undefined, wanted: WantedSetup, kernel: StepKerne
   if (present === undefined) return { ...wanted, tunnel: settle(wanted, kernel) };
   const same =
     present.device === wanted.device &&
-    JSON.stringify({ ...present.tunnel, ...definedOf(wanted.tunnel) }) === JSON.stringify(present.tunnel);
+    (wanted.tunnel === undefined ||
+      JSON.stringify({ ...present.tunnel, ...definedOf(wanted.tunnel) }) === JSON.stringify(present.tunnel));
   if (!same) {
     throw new SetupError(
       `method ${method} is up with other options: 'ballast realserver down --method ${method}' first, or give the same`,
@@ -92,8 +93,7 @@ function join(present: Setup | undefined, wanted: WantedSetup, kernel: StepKerne
   return { ...present, virtual: [...new Set([...present.virtual, ...wanted.virtual])] };
 }
 
-function definedOf(tunnel: WantedTunnel | undefined): Partial<Tunnel> {
-  const { by, device, ...rest } = tunnel ?? ({} as Partial<WantedTunnel>);
+function definedOf({ by, device, ...rest }: WantedTunnel): Partial<Tunnel> {
   return { ...rest, ...(by !== undefined && { by }), ...(device !== undefined && { device }) };
 }
 

@@ -18,7 +18,7 @@ import { runIn } from '../support/in-lab.ts';
 import { requirements } from '../support/requirements.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { TunnelClient } from '../support/tunnel-client.ts';
-import { type TunnelHeader, wrap } from '../support/tunnels.ts';
+import { GRE_WITH_CHECKSUM, leaveOpen, wrap } from '../support/tunnels.ts';
 import { VethLab } from '../support/veth-lab.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -138,11 +138,14 @@ describe('ballast realserver', { skip: requirements('root', 'xdp', 'program:ip',
     });
   }
 
-  test('a checksum of GRE is skipped, one left open in GUE completed', async (t) => {
+  test('a checksum of GRE is skipped; one left open in GUE is completed', async (t) => {
     const state = stateFile(t);
-    const gre: TunnelHeader = { protocol: 47, header: Uint8Array.of(0x80, 0, 8, 0, 0, 0, 0, 0) };
     await must('up', '--method', 'tun', '--tun-type', 'gre', '--vip', VIP, '--state', state);
-    tunnel.wrapper = (packet) => wrap(gre, { src: DIP, dst: RIP }, packet);
+    tunnel.wrapper = (packet) => wrap(GRE_WITH_CHECKSUM, { src: DIP, dst: RIP }, packet);
+    assert.equal((await curl(VIP)).stdout, 'hello from rs1\n');
+    await must('down', '--state', state);
+    await must('up', '--method', 'tun', '--tun-type', 'gue', '--tun-port', '6080', '--vip', VIP, '--state', state);
+    tunnel.wrapper = (packet) => wrap('gue', { src: DIP, dst: RIP }, leaveOpen(packet), { start: 20, offset: 36 });
     assert.equal((await curl(VIP)).stdout, 'hello from rs1\n');
     await must('down', '--state', state);
   });

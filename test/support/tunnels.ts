@@ -2,7 +2,7 @@
 // Tunnelled packets for tests. Golden ones are what a real kernel's IPVS (6.1.176) put on the wire; others are wrapped by
 // hand, independently of the code under test.
 
-import { fromHex, ip, udp } from './frames.ts';
+import { fromHex, internetChecksum, ip, udp } from './frames.ts';
 
 /** A packet on its way to a real server, and what the client had sent but for the TTL. */
 export interface GoldenTunnel {
@@ -59,7 +59,10 @@ export interface TunnelEnds {
 }
 
 /** A tunnel by its name, or by its protocol and all bytes of its header. */
-export type TunnelHeader = GoldenTunnel['type'] | { readonly protocol: number; readonly header: Uint8Array };
+export type TunnelHeader =
+  | GoldenTunnel['type']
+  | typeof GRE_WITH_CHECKSUM
+  | { readonly protocol: number; readonly header: Uint8Array };
 
 /** `inner` in a tunnel. GUE goes to port 6080; `remote` leaves its checksum to the receiver (remote checksum offload). */
 export function wrap(
@@ -73,12 +76,34 @@ export function wrap(
   if (tunnel === 'ipip') return ip(fields, isIpv6 ? 41 : 4, inner, -1);
   if (tunnel === 'gre')
     return ip(fields, 47, Uint8Array.from([0, 0, ...(isIpv6 ? [0x86, 0xdd] : [8, 0]), ...inner]), -1);
+  if (tunnel === GRE_WITH_CHECKSUM) return ip(fields, 47, greWithChecksum(inner), -1);
   if (tunnel !== 'gue') return ip(fields, tunnel.protocol, Uint8Array.from([...tunnel.header, ...inner]), -1);
   const protocol = isIpv6 ? 41 : 4;
   const options = remote === undefined ? [] : [0x80, 0, 0, 0, ...be16(remote.start), ...be16(remote.offset)];
   const flags = remote === undefined ? 0 : 1;
   const header = [options.length / 4, protocol, 0, flags, ...options];
   return udp({ ...fields, checksum: false, payload: Uint8Array.from([...header, ...inner]) });
+}
+
+/** GRE with a checksum over IPv4, computed. */
+export const GRE_WITH_CHECKSUM = 'gre-checksum';
+
+/** The packet with the checksum of its TCP or UDP as a sender leaves it to the receiver: the sum of the pseudo-header. */
+export function leaveOpen(packet: Uint8Array): Uint8Array {
+  const open = packet.slice();
+  const isIpv6 = packet[0] >>> 4 === 6;
+  const protocol = packet[isIpv6 ? 6 : 9];
+  const start = isIpv6 ? 40 : 20;
+  const addresses = isIpv6 ? packet.subarray(8, 40) : packet.subarray(12, 20);
+  const pseudo = [...addresses, ...be16(packet.length - start), 0, protocol];
+  open.set(be16(~internetChecksum(Uint8Array.from(pseudo)) & 0xffff), start + (protocol === 17 ? 6 : 16));
+  return open;
+}
+
+function greWithChecksum(inner: Uint8Array): Uint8Array {
+  const packet = Uint8Array.from([0x80, 0, 8, 0, 0, 0, 0, 0, ...inner]);
+  packet.set(be16(internetChecksum(packet)), 4);
+  return packet;
 }
 
 function be16(value: number): number[] {
