@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The steps of a real server as a POSIX shell script, for a machine without Ballast: iproute2, sysctl, the kernel's own
+// The steps of a real server as a POSIX shell script, for a machine without Ballast: iproute2 and the kernel's own
 // devices. It takes itself back with the argument `down`. Pure; `ballast realserver print` prints it.
 
 import type { Address } from '../packet/address.ts';
@@ -18,7 +18,7 @@ const MODULES: Readonly<Record<TunnelKind, string>> = {
 export function formatScript(steps: readonly Step[], command: string): string {
   return `#!/bin/sh
 # Makes this machine a real server of LVS: sh SCRIPT up, and back: sh SCRIPT down. As root, any number of times.
-# Needs iproute2 and sysctl. What was there before is remembered in $state, which does not survive a reboot, as
+# Needs iproute2. What was there before is remembered in $state, which does not survive a reboot, as
 # nothing of this does. Made by: ${command}
 set -eu
 state=\${STATE:-/run/ballast-realserver}
@@ -35,24 +35,34 @@ esac
 }
 
 const FUNCTIONS = `
-noted() { [ -e "$state" ] && grep -q "^$*" "$state"; }
+# How to undo what was done, the newest first, a line each.
+lines=
+if [ -e "$state" ]; then lines=$(cat "$state"); fi
 
-note() { # how to undo what comes next, the newest first
-	if noted "$*$"; then return; fi
-	{ echo "$*"; if [ -e "$state" ]; then cat "$state"; fi; } > "$state.new"
+noted() { # BEGINNING OF A LINE
+	case "
+$lines" in *"
+$*"*) return 0 ;; esac
+	return 1
+}
+
+note() {
+	lines="$*
+$lines"
+	echo "$lines" > "$state.new"
 	mv "$state.new" "$state"
 }
 
 setting() { # NAME VALUE
-	noted "setting $1 " || note setting "$1" "$(sysctl -n "$1")" "$2"
-	sysctl -qw "$1=$2"
+	noted "setting $1 " || note setting "$1" "$(cat "/proc/sys/$1")" "$2"
+	echo "$2" > "/proc/sys/$1"
 }
 
 loosen() { # DEVICE
-	all=$(sysctl -n net/ipv4/conf/all/rp_filter) own=$(sysctl -n "net/ipv4/conf/$1/rp_filter")
-	if [ "$all$own" = 01 ] || [ "$all$own" = 10 ] || [ "$all$own" = 11 ]; then
-		setting "net/ipv4/conf/$1/rp_filter" 2
-	fi
+	case $(cat /proc/sys/net/ipv4/conf/all/rp_filter "/proc/sys/net/ipv4/conf/$1/rp_filter") in
+	*2*) ;;
+	*1*) setting "net/ipv4/conf/$1/rp_filter" 2 ;;
+	esac
 }
 
 fallback() { # DEVICE MODULE
@@ -65,13 +75,13 @@ fallback() { # DEVICE MODULE
 
 tunnel() { # DEVICE OPTIONS OF ip link add
 	if ip link show dev "$1" > /dev/null 2>&1; then return; fi
-	note tunnel "$1"
+	noted "tunnel $1" || note tunnel "$1"
 	ip link add name "$@"
 }
 
 switch_on() { # DEVICE
 	if [ -n "$(ip -o link show up dev "$1")" ]; then return; fi
-	note switch_on "$1"
+	noted "switch_on $1" || note switch_on "$1"
 	ip link set dev "$1" up
 }
 
@@ -80,34 +90,37 @@ gue() { # -4|-6 PORT
 	# It lists both families, IPv6 with -6 behind.
 	case $1 in -6) but= ;; *) but=-v ;; esac
 	if ip fou show | grep "^port $2 gue" | grep -q $but -e ' -6'; then return; fi
-	note gue "$1" "$2"
+	noted "gue $1 $2" || note gue "$1" "$2"
 	ip "$1" fou add port "$2" gue
 }
 
 address() { # DEVICE ADDRESS/LENGTH OPTIONS
 	if [ -n "$(ip -o address show dev "$1" to "$2")" ]; then return; fi
-	note address "$1" "$2"
+	noted "address $1 $2" || note address "$1" "$2"
 	device=$1 address=$2
 	shift 2
 	ip address add "$address" dev "$device" "$@"
 }
 
 down() {
-	if [ ! -e "$state" ]; then echo "$0: nothing is up" >&2; return; fi
+	if [ -z "$lines" ]; then echo "$0: nothing is up" >&2; return; fi
 	while read -r what name before value; do
 		case $what in
 		setting)
-			if [ "$(sysctl -n "$name" 2> /dev/null)" = "$value" ]; then
-				sysctl -qw "$name=$before"
-			else
-				echo "$0: $name is no longer $value: left alone" >&2
+			now=$(cat "/proc/sys/$name" 2> /dev/null || :)
+			if [ "$now" = "$value" ]; then
+				echo "$before" > "/proc/sys/$name"
+			elif [ -n "$now" ]; then
+				echo "$0: $name is $now, not the $value that was set: left alone" >&2
 			fi ;;
 		tunnel) ip link del dev "$name" ;;
 		switch_on) ip link set dev "$name" down ;;
 		gue) ip "$name" fou del port "$before" ;;
 		address) ip address del "$before" dev "$name" ;;
 		esac || echo "$0: not undone: $what $name" >&2
-	done < "$state"
+	done <<- END
+		$lines
+	END
 	rm -f "$state"
 }
 `;
