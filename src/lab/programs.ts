@@ -8,13 +8,16 @@ import { LabError } from './lab-error.ts';
 /** Program → Debian package. */
 const PACKAGES = {
   curl: 'curl',
+  ip: 'iproute2',
   ip6tables: 'iptables',
   iptables: 'iptables',
+  ping: 'iputils-ping',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
   ssh: 'openssh-client',
   'ssh-keygen': 'openssh-client',
   sshd: 'openssh-server',
+  traceroute: 'traceroute',
 } as const satisfies Record<string, string>;
 
 export type LabProgram = keyof typeof PACKAGES;
