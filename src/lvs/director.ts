@@ -311,6 +311,8 @@ export class Director {
     if (answer !== COMPLETE) return DROP_FRAGMENT;
     const { datagram } = this.#reassembly;
     const parsed = parseFrame(datagram.memory.view, datagram.frame, datagram.length, headers);
+    // A fragment of a fragment is nobody's honest packet.
+    if (parsed === PARSE_FRAGMENT) return DROP_FRAGMENT;
     if (parsed >= PARSE_MALFORMED) return DROP_MALFORMED + parsed - PARSE_MALFORMED;
     this.departure.reset(datagram.memory, datagram.frame, datagram.length);
     this.departure.datagram = datagram;

@@ -477,11 +477,11 @@ test('of the longest first fragment an ICMP time exceeded can be made where it i
     [
       4,
       (view: DataView, bytes: Uint8Array, at: number, length: number) =>
-        makeIcmpError(view, bytes, at, length, 11, 1, 9),
+        makeIcmpError(view, bytes, at, length, 11, 1, 0, 9),
     ],
     [
       6,
-      (view: DataView, bytes: Uint8Array, at: number, length: number) => makeIcmpv6Error(view, bytes, at, length, 3, 1),
+      (view: DataView, bytes: Uint8Array, at: number, length: number) => makeIcmpv6Error(view, bytes, at, length, 3, 1, 0),
     ],
   ] as const) {
     const site = new Site(SMALL);
