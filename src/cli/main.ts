@@ -18,6 +18,7 @@ A Linux Virtual Server: spreads connections to one address over many servers.
   sysctl [NAME[=VALUE]]
                       show or change settings, as of net.ipv4.vs
   mark add|del|list   rules that give packets firewall marks, without iptables
+  local add|del|list  addresses from which FULLNAT speaks to servers
   lab NAME            try it: a client, a director and servers on this machine
   help [COMMAND]      show this text, or a command's own
   version             show the version
@@ -72,6 +73,10 @@ async function dispatch(args: readonly string[]): Promise<number> {
     case 'sysctl': {
       const { runSysctl } = await import('./sysctl.ts');
       return await runSysctl(rest);
+    }
+    case 'local': {
+      const { runLocal } = await import('./local.ts');
+      return await runLocal(rest);
     }
     case 'mark': {
       const { runMark } = await import('./mark.ts');

@@ -14,6 +14,8 @@ export const TUNE_OPTIONS = {
   'quiesce-ends-affinity': { type: 'string' },
   'hash-skips-quiesced': { type: 'string' },
   'slow-start': { type: 'string' },
+  'local-pool': { type: 'string' },
+  'client-address': { type: 'string' },
   reset: { type: 'boolean' },
 } as const;
 
@@ -24,6 +26,8 @@ export interface TuneValues {
   readonly 'quiesce-ends-affinity'?: string | undefined;
   readonly 'hash-skips-quiesced'?: string | undefined;
   readonly 'slow-start'?: string | undefined;
+  readonly 'local-pool'?: string | undefined;
+  readonly 'client-address'?: string | undefined;
 }
 
 type Seconds = number | null;
@@ -47,6 +51,8 @@ export function readTuning(values: TuneValues, key: ServiceKey): TuningPatch {
     ...(quiesceEndsAffinity !== undefined && { quiesceEndsAffinity }),
     ...(hashSkipsQuiesced !== undefined && { hashSkipsQuiesced }),
     ...(slowStart !== undefined && { slowStartSeconds: readSeconds(`--slow-start '${slowStart}'`, slowStart) }),
+    ...readPool(values['local-pool']),
+    ...readClientAddress(values['client-address']),
   };
 }
 
@@ -65,12 +71,45 @@ export function formatTuning(tuning: ServiceTuning, key: ServiceKey): string {
       ['quiesce-ends-affinity', onOff(tuning.quiesceEndsAffinity)],
       ['hash-skips-quiesced', onOff(tuning.hashSkipsQuiesced)],
       ['slow-start', slowStartSeconds === 0 ? 'off' : `${slowStartSeconds} s`],
+      ['local-pool', tuning.localPool ?? 'default'],
+      ['client-address', formatClientAddress(tuning)],
       ...states('tcp'),
       ...states('sctp'),
       ...(timeouts.udp === undefined ? [] : [[label('udp', 'UDP'), `${timeouts.udp} s`]]),
     ],
     0,
   );
+}
+
+function readPool(name: string | undefined): TuningPatch {
+  if (name === undefined) return {};
+  if (!/^[\w.-]{1,64}$/.test(name))
+    throw new UsageError(`--local-pool takes a name of letters, digits, _ . -, not '${name}'`);
+  return { localPool: name === 'default' ? null : name };
+}
+
+/** `toa`, `toa:KIND`, `proxy-v1`, `proxy-v2` or `off`. */
+function readClientAddress(text: string | undefined): TuningPatch {
+  switch (text) {
+    case undefined:
+      return {};
+    case 'off':
+      return { clientAddress: null, toaKind: null };
+    case 'toa':
+    case 'proxy-v1':
+    case 'proxy-v2':
+      return { clientAddress: text, toaKind: null };
+  }
+  const kind = /^toa:(\d{1,3})$/.exec(text)?.[1];
+  if (kind !== undefined && Number(kind) >= 2 && Number(kind) <= 255) {
+    return { clientAddress: 'toa', toaKind: Number(kind) };
+  }
+  throw new UsageError(`--client-address takes off, toa, toa:KIND (2 to 255), proxy-v1 or proxy-v2, not '${text}'`);
+}
+
+function formatClientAddress({ clientAddress, toaKind }: ServiceTuning): string {
+  if (clientAddress === undefined) return 'off';
+  return clientAddress === 'toa' && toaKind !== undefined ? `toa:${toaKind}` : clientAddress;
 }
 
 /** `null` for off, which is what a service without tuning is. */

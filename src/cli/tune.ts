@@ -22,6 +22,9 @@ ipvsadm (-t ADDRESS:PORT, -u ADDRESS:PORT, --sctp-service ADDRESS:PORT, -f MARK 
   --quiesce-ends-affinity on|off  persistent clients leave a server when its weight becomes 0
   --hash-skips-quiesced on|off    mh sends the clients of servers of weight 0 elsewhere, and nobody else
   --slow-start SECONDS            time in which the weight of a server that comes rises to its own; 0 for none
+  --local-pool NAME               addresses from which FULLNAT speaks to its servers ('ballast local')
+  --client-address HOW            how servers with FULLNAT hear of the client: toa, toa:KIND (a TCP option), proxy-v1,
+                                  proxy-v2 (a PROXY header; UDP has proxy-v2 alone), or off
   --reset                         forget what was tuned; together with others: all but those
   --socket PATH                   socket of the daemon
 `;

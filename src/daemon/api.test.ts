@@ -105,7 +105,7 @@ test('refusals of the director keep their code and get a fitting status', async 
     [add('tcp:10.0.0.1:80', 'rr'), 409, 'EEXIST'],
     [add('tcp:10.0.0.1:81', 'nope'), 404, 'ENOENT'],
     [call('POST', `${WEB}/servers`, { address: '224.0.0.1', port: 80, method: 'nat' }), 422, 'EINVAL'],
-    [call('POST', `${WEB}/servers`, { address: '10.0.0.2', port: 80, method: 'tun' }), 501, 'EOPNOTSUPP'],
+    [call('POST', `${WEB}/servers`, { address: '10.0.0.2', port: 80, method: 'local' }), 501, 'EOPNOTSUPP'],
   ];
   for (const [answer, status, code] of cases) {
     const { status: actual, body } = await answer;

@@ -16,6 +16,7 @@ import {
 } from '../lvs/model.ts';
 import { formatServerKey, formatServiceKey, parseServerKey, parseServiceKey } from '../lvs/service-key.ts';
 import { refuseSysctl } from '../lvs/sysctl.ts';
+import { addLocalAddressRoutes } from './local-address-routes.ts';
 import { addMarkRoutes } from './mark-routes.ts';
 import type { DaemonStatus, DrainingServer, ErrorAnswer } from './protocol.ts';
 import { RequestError, readBody, refusal, validate } from './request.ts';
@@ -178,6 +179,7 @@ export function createApi(options: ApiOptions, deps: { dataplane: DataPlane; log
   });
 
   addMarkRoutes(app, dataplane, apply);
+  addLocalAddressRoutes(app, dataplane, apply);
 
   app.notFound((c) => refusal(c, new RequestError('NOT_FOUND', 'no such resource, or not with this method'))!);
   app.onError((error, c) => {

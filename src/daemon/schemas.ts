@@ -19,6 +19,7 @@ import type {
 } from '../lvs/model.ts';
 import { parseServiceKey } from '../lvs/service-key.ts';
 import { type Address, parseAddress } from '../packet/address.ts';
+import { localAddressKey, localAddressOptions, poolName } from './local-address-schemas.ts';
 import { markNumber, markRule } from './mark-schemas.ts';
 
 const MAX_INT = 0x7fffffff;
@@ -111,6 +112,8 @@ export const timeoutsBody: z.ZodType<Timeouts> = z.strictObject({ tcp: count, tc
 // ---- tuning: seconds and switches; in a patch null takes back ----
 
 const seconds = count;
+const clientAddress = z.enum(['toa', 'proxy-v1', 'proxy-v2']);
+const optionKind = z.int().min(2).max(255);
 const tcpState = z.enum(TCP_STATE_NAMES);
 const sctpState = z.enum(SCTP_STATE_NAMES);
 
@@ -126,6 +129,9 @@ export const tuningBody: z.ZodType<ServiceTuning> = z.strictObject({
   quiesceEndsAffinity: z.boolean().exactOptional(),
   hashSkipsQuiesced: z.boolean().exactOptional(),
   slowStartSeconds: seconds.exactOptional(),
+  localPool: poolName.exactOptional(),
+  clientAddress: clientAddress.exactOptional(),
+  toaKind: optionKind.exactOptional(),
 });
 
 export const tuningPatchBody: z.ZodType<TuningPatch> = z.strictObject({
@@ -141,6 +147,9 @@ export const tuningPatchBody: z.ZodType<TuningPatch> = z.strictObject({
   quiesceEndsAffinity: z.boolean().nullable().exactOptional(),
   hashSkipsQuiesced: z.boolean().nullable().exactOptional(),
   slowStartSeconds: seconds.nullable().exactOptional(),
+  localPool: poolName.nullable().exactOptional(),
+  clientAddress: clientAddress.nullable().exactOptional(),
+  toaKind: optionKind.nullable().exactOptional(),
 });
 
 export const drainBody: z.ZodType<{ deadlineSeconds?: number }> = z.strictObject({
@@ -172,6 +181,8 @@ export const changeBody: z.ZodType<Change> = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('flush') }),
   z.strictObject({ type: z.literal('add-mark'), rule: markRule }),
   z.strictObject({ type: z.literal('delete-mark'), rule: z.union([markRule, markNumber]) }),
+  z.strictObject({ type: z.literal('add-local-address'), local: localAddressKey, options: localAddressOptions }),
+  z.strictObject({ type: z.literal('delete-local-address'), local: localAddressKey }),
   z.strictObject({ type: z.literal('add-server'), service, server, options: serverOptions }),
   z.strictObject({ type: z.literal('edit-server'), service, server, options: serverOptions }),
   z.strictObject({ type: z.literal('delete-server'), service, server }),

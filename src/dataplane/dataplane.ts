@@ -5,6 +5,9 @@ import type {
   ConnectionSnapshot,
   Counters,
   KernelMarks,
+  LocalAddressKey,
+  LocalAddressOptions,
+  LocalPoolSnapshot,
   MarkRule,
   MarkRuleSnapshot,
   Rates,
@@ -56,7 +59,11 @@ export type Change =
   /** A rule of the user's own that marks packets; it comes behind those that are there. */
   | { readonly type: 'add-mark'; readonly rule: MarkRule }
   /** By the rule itself or its number. */
-  | { readonly type: 'delete-mark'; readonly rule: MarkRule | number };
+  | { readonly type: 'delete-mark'; readonly rule: MarkRule | number }
+  /** An address from which FULLNAT speaks to servers; its pool is made with its first one. */
+  | { readonly type: 'add-local-address'; readonly local: LocalAddressKey; readonly options: LocalAddressOptions }
+  /** Connections that have a port of it go on. */
+  | { readonly type: 'delete-local-address'; readonly local: LocalAddressKey };
 
 /** Device as the data plane uses it. */
 export interface LinkSnapshot {
@@ -83,6 +90,8 @@ export interface DataPlaneSnapshot {
   readonly verdicts: Readonly<Record<string, number>>;
   readonly links: readonly LinkSnapshot[];
   readonly marks: MarksSnapshot;
+  /** Pools of local addresses for FULLNAT. */
+  readonly localPools: readonly LocalPoolSnapshot[];
 }
 
 /** What gives packets their firewall marks, in the order in which it is asked. */

@@ -13,6 +13,7 @@ import type { Connections } from './connection/connections.ts';
 import { IP_VS_CONN_F_ONE_PACKET, KIND_TEMPLATE } from './connection/layout.ts';
 import { hasChunk, opensSctp } from './connection/sctp-state.ts';
 import type { Defence } from './defence/defence.ts';
+import type { Fullnat } from './fullnat/fullnat.ts';
 import type { HostAddresses } from './host-addresses.ts';
 import { EngineTemplates } from './persistence/engine-templates.ts';
 import { SchedulingRequest } from './schedule/scheduler.ts';
@@ -21,7 +22,15 @@ import type { Service } from './service/service.ts';
 import type { ServiceList } from './service/service-list.ts';
 import { FTP_PORT } from './service/service-table.ts';
 import type { Sysctls } from './sysctl.ts';
-import { DROP_DEFENCE, DROP_NO_IDENTITY, DROP_NO_SERVER, DROP_TABLE_FULL, DROP_TRUNCATED, PASS } from './verdict.ts';
+import {
+  DROP_DEFENCE,
+  DROP_NO_IDENTITY,
+  DROP_NO_LOCAL_PORT,
+  DROP_NO_SERVER,
+  DROP_TABLE_FULL,
+  DROP_TRUNCATED,
+  PASS,
+} from './verdict.ts';
 
 /** TCP and UDP port of active FTP's data connections, which are never scheduled. */
 const FTP_DATA = 20;
@@ -34,6 +43,7 @@ export interface AdmissionParts {
   readonly sysctls: Sysctls;
   readonly defence: Defence;
   readonly host: HostAddresses | undefined;
+  readonly fullnat: Fullnat;
 }
 
 export class Admission {
@@ -45,17 +55,19 @@ export class Admission {
   readonly #sysctls: Sysctls;
   readonly #defence: Defence;
   readonly #host: HostAddresses | undefined;
+  readonly #fullnat: Fullnat;
   readonly #request = new SchedulingRequest();
   /** Masked client and virtual address or mark of a template's key. */
   readonly #client = new Int32Array(4);
   readonly #virtual = new Int32Array(4);
 
-  constructor({ services, connections, sysctls, defence, host }: AdmissionParts) {
+  constructor({ services, connections, sysctls, defence, host, fullnat }: AdmissionParts) {
     this.#services = services;
     this.#connections = connections;
     this.#sysctls = sysctls;
     this.#defence = defence;
     this.#host = host;
+    this.#fullnat = fullnat;
     this.engines = new EngineTemplates(connections);
   }
 
@@ -86,7 +98,7 @@ export class Admission {
     // The kernel serves all ports of an address only with persistence.
     const server = service.mark !== 0 || port === service.port ? service.schedule(request) : undefined;
     if (server === undefined) return this.#leave(headers, service, ports);
-    return this.#open(headers, service, ports, server, server.port !== 0 ? server.port : port);
+    return this.#open(view, headers, service, ports, server, server.port !== 0 ? server.port : port);
   }
 
   /**
@@ -118,7 +130,7 @@ export class Admission {
         if (template === 0) return 0;
       }
     }
-    const id = this.#open(headers, service, (clientPort << 16) | service.port, server, serverPort);
+    const id = this.#open(view, headers, service, (clientPort << 16) | service.port, server, serverPort);
     if (id <= 0) return 0;
     if (template !== 0) this.#connections.control(id, template, now);
     return id;
@@ -156,7 +168,7 @@ export class Admission {
       template = this.#openTemplate(service, kind, virtualPort, server, serverPort, now);
       if (template === 0) return -DROP_TABLE_FULL;
     }
-    const id = this.#open(headers, service, ports, server, isOwnPort && server.port !== 0 ? server.port : port);
+    const id = this.#open(view, headers, service, ports, server, isOwnPort && server.port !== 0 ? server.port : port);
     if (id > 0) connections.control(id, template, now);
     return id;
   }
@@ -194,12 +206,20 @@ export class Admission {
     return endsQuiesced && server.options.weight === 0 ? undefined : server;
   }
 
-  #open(headers: Headers, service: Service, ports: number, server: Server, port: number): number {
+  #open(view: DataView, headers: Headers, service: Service, ports: number, server: Server, port: number): number {
     const kind = (headers.protocol << 8) | headers.family;
     const isOnePacket = service.onePacket && headers.protocol === IPPROTO_UDP;
     const flags = isOnePacket ? IP_VS_CONN_F_ONE_PACKET : 0;
-    const id = this.#connections.open(this.#request, kind, ports, server, port, flags);
-    if (id === 0) return -DROP_TABLE_FULL;
+    const isFullnat = server.options.method === 'fullnat';
+    const lease = isFullnat ? this.#fullnat.take(service, server, headers.protocol, port) : 0;
+    if (isFullnat && lease === 0) return -DROP_NO_LOCAL_PORT;
+    const local = isFullnat ? this.#fullnat.locals : undefined;
+    const id = this.#connections.open(this.#request, kind, ports, server, port, flags, lease, local);
+    if (id === 0) {
+      if (isFullnat) this.#fullnat.giveBack(lease);
+      return -DROP_TABLE_FULL;
+    }
+    if (isFullnat) this.#fullnat.open(view, headers, id, service, this.#request.now);
     // By a template that two services share, a server of one takes connections of the other.
     if (server.service !== service) service.takeConnectionFrom(server.service);
     if (service.isTimed && headers.protocol === IPPROTO_TCP) this.#connections.time(id, server, this.#request.now);

@@ -14,7 +14,7 @@ import {
   IPV4_DST,
   IPV4_SRC,
 } from '../packet/ipv4.ts';
-import { IPV6_DST, IPV6_SRC } from '../packet/ipv6.ts';
+import { IPV6_DST, IPV6_SRC, isExtensionHeader } from '../packet/ipv6.ts';
 import { Headers, PARSE_FRAGMENT, PARSE_MALFORMED, PARSE_NOT_IP, parseFrame } from '../packet/parse.ts';
 import { TCP_FLAGS, TCP_RST, TCP_SYN } from '../packet/tcp.ts';
 import { Admission } from './admission.ts';
@@ -22,6 +22,7 @@ import { Marks } from './classify/marks.ts';
 import { Connections, isTracked } from './connection/connections.ts';
 import { Foresight } from './connection/foresight.ts';
 import {
+  CONN_F_FULLNAT,
   type ConnectionMemory,
   EGRESS,
   FLAGS,
@@ -46,9 +47,12 @@ import { Departure } from './forward/departure.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { hopsOf, passHop } from './forward/hops.ts';
 import { rewriteIpv4, rewriteIpv6, SOURCE } from './forward/nat.ts';
+import { EXPIRED_WITH_FIRST, NONE_EXPIRED, Reassembly } from './fragment/reassembly.ts';
+import { COMPLETE, HELD as FRAGMENT_HELD } from './fragment/reassembly-answers.ts';
 import type { FrameMemory } from './frame-memory.ts';
+import { Fullnat } from './fullnat/fullnat.ts';
 import type { HostAddresses } from './host-addresses.ts';
-import { IcmpAnswers, PORT_UNREACHABLE, TIME_EXCEEDED } from './icmp-answers.ts';
+import { IcmpAnswers, PORT_UNREACHABLE, REASSEMBLY_EXCEEDED, TIME_EXCEEDED } from './icmp-answers.ts';
 import type { ServerKey, ServiceKey } from './model.ts';
 import { randomBits } from './random.ts';
 import { RelatedErrors } from './related-errors.ts';
@@ -60,12 +64,14 @@ import { Sysctls } from './sysctl.ts';
 import { TunnelErrors } from './tunnel-errors.ts';
 import {
   ANSWER,
+  DROP_FRAGMENT,
   DROP_MALFORMED,
   DROP_NO_SERVER,
   DROP_RESET,
   DROP_SERVER_GONE,
   DROP_TTL,
   FORWARD,
+  HELD,
   PASS,
   VERDICT_NAMES,
 } from './verdict.ts';
@@ -75,6 +81,8 @@ const EXPIRY_BUDGET = 1024;
 
 /** Place of a packet that was not. */
 const NOT_FORESEEN = -1;
+/** With so many packets of its own waiting to be sent the director makes no more errors. */
+const MAX_OUTBOX = 1024;
 export interface DirectorOptions {
   readonly memory: ConnectionMemory;
   /** Random words from outside. */
@@ -94,6 +102,9 @@ export class Director {
   readonly connections: Connections;
   readonly admission: Admission;
   readonly drains: Drains;
+  readonly fullnat: Fullnat;
+  /** IP packets that the director sends by itself, for the data plane to take. */
+  readonly outbox: Uint8Array[] = [];
   /** Firewall marks of packets. */
   readonly marks: Marks = new Marks();
   /** Packets by verdict, indexed as VERDICT_NAMES. */
@@ -113,14 +124,19 @@ export class Director {
   readonly #errors: RelatedErrors;
   readonly #foresight: Foresight;
   readonly #words = new Int32Array(4);
+  readonly #seed: HashSeed;
+  /** Made for the first fragment. */
+  #reassembly: Reassembly | undefined = undefined;
   #estimateAt: number;
   #secondAt: number;
 
   constructor({ memory, seed, now, observer, host, icmpRate }: DirectorOptions) {
     const random = randomBits(seed.k0 ^ seed.k1);
+    this.#seed = seed;
     const servers: (Server | undefined)[] = [undefined];
     this.connections = new Connections(memory, seed, servers, now);
     this.#foresight = new Foresight(this.connections.table);
+    this.fullnat = new Fullnat(this.connections, this.departure, seed);
     const environment = { sysctls: this.sysctls, times: this.connections.times, random };
     this.services = new ServiceList({ environment, servers, now, observer });
     this.#host = host;
@@ -135,9 +151,10 @@ export class Director {
       sysctls: this.sysctls,
       defence: this.#defence,
       host,
+      fullnat: this.fullnat,
     });
     this.admission.marks = this.marks;
-    this.drains = new Drains(this.connections);
+    this.drains = new Drains(this.connections, this.outbox);
     this.#answers = new IcmpAnswers({ now, rate: icmpRate, id: seed.k0, host });
     this.#forwarder = new Forwarder({
       connections: this.connections,
@@ -145,6 +162,7 @@ export class Director {
       host,
       answers: this.#answers,
       departure: this.departure,
+      fullnat: this.fullnat,
       id: seed.k1,
     });
     const tunnels = new TunnelErrors({
@@ -168,6 +186,7 @@ export class Director {
     this.services.now = now;
     this.#forwarder.refresh();
     this.connections.expire(now, EXPIRY_BUDGET);
+    this.#expireFragments(now);
     while (((now - this.#estimateAt) | 0) >= 0) {
       if (this.sysctls.values.runEstimation !== 0) this.services.estimate();
       this.#estimateAt = (this.#estimateAt + ESTIMATION_TICKS) | 0;
@@ -230,7 +249,7 @@ export class Director {
   /** Takes a frame that the director itself made, as if it had just said FORWARD of it. */
   adopt(frames: FrameMemory, frame: number, length: number): void {
     parseFrame(frames.view, frame, length, this.headers);
-    this.departure.reset(frame, length);
+    this.departure.reset(frames, frame, length);
   }
 
   #count(verdict: number): number {
@@ -243,8 +262,16 @@ export class Director {
     const headers = this.headers;
     const parsed = parseFrame(view, frame, length, headers);
     if (parsed >= PARSE_MALFORMED) return DROP_MALFORMED + parsed - PARSE_MALFORMED;
-    if (parsed === PARSE_NOT_IP || parsed === PARSE_FRAGMENT) return PASS;
-    this.departure.reset(frame, headers.end - frame);
+    if (parsed === PARSE_NOT_IP) return PASS;
+    if (parsed === PARSE_FRAGMENT) return this.#fragment(frames, frame, now);
+    this.departure.reset(frames, frame, headers.end - frame);
+    return this.#decidePacket(frames, now, place);
+  }
+
+  /** A whole packet, in a frame or out of reassembly; {@link departure} is reset. */
+  #decidePacket(frames: FrameMemory, now: number, place: number): number {
+    const { view } = frames;
+    const { headers } = this;
     if (!isTracked(headers.protocol)) return this.#other(frames, now);
     // Without a service of its family the kernel does not look at packets at all (ip_vs_unregister_hooks).
     if (!this.services.table.serves(headers.family)) return PASS;
@@ -264,6 +291,40 @@ export class Director {
       return this.sysctls.values.expireNodestConn !== 0 ? this.#replace(frames, id, now) : DROP_SERVER_GONE;
     }
     return this.#request(frames, id, server, now);
+  }
+
+  /** One fragment; with the last one that was missing, the datagram. */
+  #fragment(frames: FrameMemory, frame: number, now: number): number {
+    const { headers } = this;
+    const { family, protocol } = headers;
+    this.departure.reset(frames, frame, headers.end - frame);
+    if (!this.services.table.serves(family) || (!isTracked(protocol) && !isExtensionHeader(protocol))) return PASS;
+    this.#reassembly ??= new Reassembly({ seed: this.#seed });
+    const answer = this.#reassembly.add(frames, headers, now);
+    if (answer === FRAGMENT_HELD) return HELD;
+    if (answer !== COMPLETE) return DROP_FRAGMENT;
+    const { datagram } = this.#reassembly;
+    const parsed = parseFrame(datagram.memory.view, datagram.frame, datagram.length, headers);
+    if (parsed >= PARSE_MALFORMED) return DROP_MALFORMED + parsed - PARSE_MALFORMED;
+    this.departure.reset(datagram.memory, datagram.frame, datagram.length);
+    this.departure.datagram = datagram;
+    return this.#decidePacket(datagram.memory, now, NOT_FORESEEN);
+  }
+
+  /** Senders of datagrams that stay incomplete are told, as far as the first fragment came (RFC 792, RFC 4443 §3.3). */
+  #expireFragments(now: number): void {
+    const reassembly = this.#reassembly;
+    if (reassembly === undefined || reassembly.waiting === 0) return;
+    const { datagram } = reassembly;
+    for (let left = EXPIRY_BUDGET; left > 0; left--) {
+      const expired = reassembly.expire(now);
+      if (expired === NONE_EXPIRED) return;
+      if (expired !== EXPIRED_WITH_FIRST || this.outbox.length >= MAX_OUTBOX) continue;
+      const { memory, frame, length } = datagram;
+      parseFrame(memory.view, frame, length, this.headers);
+      const error = this.#answers.toSender(memory, this.headers, REASSEMBLY_EXCEEDED, 0, now);
+      if (error !== 0) this.outbox.push(memory.bytes.slice(frame + ETH_HLEN, frame + error));
+    }
   }
 
   /** Neither TCP, UDP nor SCTP: ICMP errors may be about connections. */
@@ -433,11 +494,13 @@ export class Director {
     const records = this.connections.records;
     const base = id << RECORD_SHIFT;
     if (hopsOf(view, headers) <= 1) return this.#answerServer(frames, TIME_EXCEEDED, DROP_TTL, now);
-    const verdict = this.#forwarder.fitReply(frames, headers, now);
+    const verdict = this.#forwarder.fitReply(frames, headers, id, now);
     if (verdict !== FORWARD) return verdict;
     passHop(view, headers);
     const port = records[base + PORTS_REQUEST] & 0xffff;
-    if (headers.family === 4) {
+    if ((records[base + FLAGS] & CONN_F_FULLNAT) !== 0) {
+      this.fullnat.reply(view, headers, id);
+    } else if (headers.family === 4) {
       rewriteIpv4(view, headers, SOURCE, records[base + VIRTUAL], port);
     } else {
       const rest = base + VIRTUAL_6;

@@ -29,6 +29,7 @@ import {
   VIRTUAL,
   VIRTUAL_6,
 } from './connection/layout.ts';
+import { shiftToServer } from './fullnat/fullnat.ts';
 import type { Drain, Server } from './service/server.ts';
 
 /** Records that one call looks at. */
@@ -45,8 +46,8 @@ export const RESET_FORWARD = 0;
 export const RESET_DROP = 1;
 
 export class Drains {
-  /** IP packets that the director sends by itself, for the data plane to take. */
-  readonly outbox: Uint8Array[] = [];
+  /** Where packets go that the director sends by itself. */
+  readonly outbox: Uint8Array[];
   readonly #connections: Connections;
   /** Servers that have a deadline, before them or behind, with the drain that set it. */
   readonly #timed = new Map<Server, Drain>();
@@ -55,8 +56,9 @@ export class Drains {
   /** Another sweep became due in the midst of one. */
   #isDueAgain = false;
 
-  constructor(connections: Connections) {
+  constructor(connections: Connections, outbox: Uint8Array[]) {
     this.#connections = connections;
+    this.outbox = outbox;
   }
 
   get isBusy(): boolean {
@@ -93,7 +95,9 @@ export class Drains {
     this.#send(id, direction === REQUEST, acknowledgmentOf(view, headers), TCP_RST);
     // A keep-alive and the probe of a closed window have the number before the one that is expected (RFC 9293 §3.8.4).
     const mayProbe = payloadOf(view, headers) <= 1 && (direction !== REQUEST || this.#isNat(id));
-    if (mayProbe) this.#send(id, direction !== REQUEST, sequenceOf(view, headers) + 1, TCP_RST);
+    const shift =
+      direction === REQUEST ? shiftToServer(this.#connections.records, this.#connections.extensionOf(id)) : 0;
+    if (mayProbe) this.#send(id, direction !== REQUEST, (sequenceOf(view, headers) + 1 + shift) | 0, TCP_RST);
     turnIntoReset(view, headers);
     return RESET_FORWARD;
   }

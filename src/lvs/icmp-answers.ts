@@ -19,8 +19,8 @@ import {
   makeIcmpv6Error,
   setIcmpSource,
 } from '../packet/icmp.ts';
-import { IPV4_SRC } from '../packet/ipv4.ts';
-import { IPV6_SRC } from '../packet/ipv6.ts';
+import { IPV4_DST, IPV4_SRC } from '../packet/ipv4.ts';
+import { IPV6_DST, IPV6_SRC } from '../packet/ipv6.ts';
 import type { Headers } from '../packet/parse.ts';
 import { IcmpLimit, type IcmpRate } from './defence/icmp-limit.ts';
 import type { FrameMemory } from './frame-memory.ts';
@@ -32,11 +32,19 @@ export const HOST_UNREACHABLE = 1;
 export const TIME_EXCEEDED = 2;
 /** IPv4: fragmentation needed. IPv6: packet too big. */
 export const TOO_BIG = 3;
+/** Fragments of a datagram are missing. */
+export const REASSEMBLY_EXCEEDED = 4;
 
-const TYPES = [ICMP_UNREACHABLE, ICMP_UNREACHABLE, ICMP_TIME_EXCEEDED, ICMP_UNREACHABLE];
-const CODES = [ICMP_PORT_UNREACHABLE, ICMP_HOST_UNREACHABLE, 0, ICMP_FRAGMENTATION_NEEDED];
-const TYPES_6 = [ICMPV6_UNREACHABLE, ICMPV6_UNREACHABLE, ICMPV6_TIME_EXCEEDED, ICMPV6_PACKET_TOO_BIG];
-const CODES_6 = [ICMPV6_PORT_UNREACHABLE, ICMPV6_ADDRESS_UNREACHABLE, 0, 0];
+const TYPES = [ICMP_UNREACHABLE, ICMP_UNREACHABLE, ICMP_TIME_EXCEEDED, ICMP_UNREACHABLE, ICMP_TIME_EXCEEDED];
+const CODES = [ICMP_PORT_UNREACHABLE, ICMP_HOST_UNREACHABLE, 0, ICMP_FRAGMENTATION_NEEDED, 1];
+const TYPES_6 = [
+  ICMPV6_UNREACHABLE,
+  ICMPV6_UNREACHABLE,
+  ICMPV6_TIME_EXCEEDED,
+  ICMPV6_PACKET_TOO_BIG,
+  ICMPV6_TIME_EXCEEDED,
+];
+const CODES_6 = [ICMPV6_PORT_UNREACHABLE, ICMPV6_ADDRESS_UNREACHABLE, 0, 0, 1];
 
 /** Whether an ICMP message of this family tells of a path's MTU. */
 export function isTooBig(family: number, type: number, code: number): boolean {
@@ -87,6 +95,17 @@ export class IcmpAnswers {
     if (family !== 4) return ETH_HLEN + makeIcmpv6Error(view, bytes, ip, end - ip, type, code, rest);
     this.#id = (this.#id + 1) & 0xffff;
     return ETH_HLEN + makeIcmpError(view, bytes, ip, end - ip, type, code, rest, this.#id);
+  }
+
+  /** As {@link toClient} when the packet was for this machine, else {@link toServer}. */
+  toSender(frames: FrameMemory, headers: Headers, error: number, mtu: number, now: number): number {
+    const { family, ip } = headers;
+    const at = ip + (family === 4 ? IPV4_DST : IPV6_DST);
+    const words = this.#sender;
+    for (let i = 0; i < 4; i++) words[i] = family === 4 && i > 0 ? 0 : frames.view.getInt32(at + (i << 2));
+    return this.#host === undefined || this.#host.isLocal(family, words)
+      ? this.toClient(frames, headers, error, mtu, now)
+      : this.toServer(frames, headers, error, mtu, now);
   }
 
   /** As {@link toClient}, but from the machine's own address; 0 also when it has none to speak from. */

@@ -8,7 +8,7 @@ import type { PortList } from './port-list.ts';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
 
-/** How packets reach a real server; ipvsadm prints Masq, Route, Tunnel, Masq (fullnat) and Local for them. */
+/** How packets reach a real server; ipvsadm prints Masq, Route, Tunnel, FullNat and Local for them. */
 export type ForwardingMethod = 'nat' | 'dr' | 'tun' | 'fullnat' | 'local';
 
 /** What tells one virtual service from another. Port 0 stands for every port of the address. */
@@ -85,6 +85,45 @@ export interface ServiceTuning {
   readonly hashSkipsQuiesced?: boolean;
   /** Seconds in which the weight of a server that was added, or came back from weight 0, rises from 1 to its own. */
   readonly slowStartSeconds?: number;
+  /** Pool of the local addresses from which FULLNAT speaks to the servers; `default` when left out. */
+  readonly localPool?: string;
+  /** How servers with FULLNAT hear of the client's address; not at all when left out. */
+  readonly clientAddress?: ClientAddress;
+  /** Kind of the TCP option when that is TOA, 254 when left out. */
+  readonly toaKind?: number;
+}
+
+/** By TCP option 254 (TOA), or by a header of the PROXY protocol before the client's data. */
+export type ClientAddress = 'toa' | 'proxy-v1' | 'proxy-v2';
+
+/** A local address of a pool, with its ports. */
+export interface LocalAddressKey {
+  readonly pool: string;
+  readonly address: Address;
+}
+
+export interface LocalAddressOptions {
+  /** First and last port that connections get, 1025 and 65535 when left out. */
+  readonly lowPort?: number;
+  readonly highPort?: number;
+}
+
+export interface LocalAddressSnapshot {
+  readonly address: Address;
+  readonly lowPort: number;
+  readonly highPort: number;
+  /** Connections that have a port of it, over all servers. */
+  readonly connections: number;
+}
+
+export interface LocalPoolSnapshot {
+  readonly name: string;
+  readonly addresses: readonly LocalAddressSnapshot[];
+  /** Connections that have a port, those of addresses that were removed included. */
+  readonly connections: number;
+  /** Connections that were refused because no port was left for their server, or no memory. */
+  readonly exhausted: number;
+  readonly refused: number;
 }
 
 /** A change of some of a service's tuning: a value sets, null takes back what was set, what is left out stays. */
@@ -98,6 +137,9 @@ export interface TuningPatch {
   readonly quiesceEndsAffinity?: boolean | null;
   readonly hashSkipsQuiesced?: boolean | null;
   readonly slowStartSeconds?: number | null;
+  readonly localPool?: string | null;
+  readonly clientAddress?: ClientAddress | null;
+  readonly toaKind?: number | null;
 }
 
 /** What tells one real server of a service from another. */

@@ -5,16 +5,22 @@
 // hot path
 
 import { ICMP_HLEN, ICMP_SOURCE_QUENCH, ICMP_TIME_EXCEEDED, ICMP_TYPE, ICMP_UNREACHABLE } from '../packet/icmp.ts';
-import { IPV4_DST, IPV4_SRC } from '../packet/ipv4.ts';
+import { IPPROTO_TCP, IPV4_DST, IPV4_SRC } from '../packet/ipv4.ts';
 import { IPV6_DST, IPV6_SRC } from '../packet/ipv6.ts';
 import { Headers, parseQuoted } from '../packet/parse.ts';
+import { TCP_SEQ } from '../packet/tcp.ts';
 import { type Connections, isTracked } from './connection/connections.ts';
 import {
+  CLIENT,
+  CLIENT_6,
+  CONN_F_FULLNAT,
   DESTINATION,
   DESTINATION_6,
   FLAGS,
   IP_VS_CONN_F_FWD_MASK,
   IP_VS_CONN_F_MASQ,
+  LOCAL,
+  LOCAL_6,
   PORTS_REPLY,
   PORTS_REQUEST,
   RECORD_SHIFT,
@@ -27,6 +33,7 @@ import type { Forwarder } from './forward/forwarder.ts';
 import { hopsOf, passHop } from './forward/hops.ts';
 import { isIcmpValid, mendIcmp, putAddress } from './forward/icmp-nat.ts';
 import type { FrameMemory } from './frame-memory.ts';
+import { shiftToServer } from './fullnat/fullnat.ts';
 import { IN_BYTES, IN_PACKETS, OUT_BYTES, OUT_PACKETS } from './service/traffic.ts';
 import type { TunnelErrors } from './tunnel-errors.ts';
 import { DROP_CHECKSUM, DROP_TRUNCATED, DROP_TTL, FORWARD, PASS } from './verdict.ts';
@@ -94,6 +101,11 @@ export class RelatedErrors {
       putAddress(view, headers.family, headers.ip, false, records, base + DESTINATION, base + DESTINATION_6);
       putAddress(view, headers.family, quoted.ip, true, records, base + DESTINATION, base + DESTINATION_6);
       view.setUint16(quoted.transport, records[base + PORTS_REPLY] >>> 16);
+      if (this.#isFullnat(id)) {
+        putAddress(view, headers.family, headers.ip, true, records, base + LOCAL, base + LOCAL_6);
+        putAddress(view, headers.family, quoted.ip, false, records, base + LOCAL, base + LOCAL_6);
+        view.setUint16(quoted.transport + 2, records[base + PORTS_REPLY] & 0xffff);
+      }
       mendIcmp(view, headers, quoted);
     }
     return this.#forwarder.request(frames, headers, id, server, true, now);
@@ -109,6 +121,12 @@ export class RelatedErrors {
     putAddress(view, headers.family, headers.ip, true, records, base + VIRTUAL, base + VIRTUAL_6);
     putAddress(view, headers.family, quoted.ip, false, records, base + VIRTUAL, base + VIRTUAL_6);
     view.setUint16(quoted.transport + 2, records[base + PORTS_REQUEST] & 0xffff);
+    if (this.#isFullnat(id)) {
+      putAddress(view, headers.family, headers.ip, false, records, base + CLIENT, base + CLIENT_6);
+      putAddress(view, headers.family, quoted.ip, true, records, base + CLIENT, base + CLIENT_6);
+      view.setUint16(quoted.transport, records[base + PORTS_REQUEST] >>> 16);
+      this.#unshift(view, quoted, id);
+    }
     mendIcmp(view, headers, quoted);
     this.#countOut(id, headers);
     return FORWARD;
@@ -119,6 +137,18 @@ export class RelatedErrors {
     if (server?.available !== true) return;
     server.counters[OUT_PACKETS]++;
     server.counters[OUT_BYTES] += headers.end - headers.ip;
+  }
+
+  /** The client knows its segments by its own numbers, and believes no error about others. */
+  #unshift(view: DataView, { protocol, transport, end }: Headers, id: number): void {
+    if (protocol !== IPPROTO_TCP || end - transport < TCP_SEQ + 4) return;
+    const { records } = this.#connections;
+    const shift = shiftToServer(records, this.#connections.extensionOf(id));
+    view.setInt32(transport + TCP_SEQ, (view.getInt32(transport + TCP_SEQ) - shift) | 0);
+  }
+
+  #isFullnat(id: number): boolean {
+    return (this.#connections.records[(id << RECORD_SHIFT) + FLAGS] & CONN_F_FULLNAT) !== 0;
   }
 
   #isNat(id: number): boolean {

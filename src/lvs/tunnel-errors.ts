@@ -133,7 +133,7 @@ export class TunnelErrors {
         ? answers.relay(frames, headers, type, code, rest, now)
         : answers.toClient(frames, headers, error, rest, now);
     if (length === 0) return ABSORBED;
-    departure.reset(inner.ip - ETH_HLEN, length);
+    departure.reset(frames, inner.ip - ETH_HLEN, length);
     // The kernel takes its own error for one that the server sends.
     if (server.available) {
       server.counters[OUT_PACKETS]++;

@@ -13,7 +13,6 @@ import { VERDICT_NAMES } from './verdict.ts';
 const REQUEST4 = { src: '10.7.0.1', dst: '10.0.0.1', sport: 4000, dport: 80 };
 const REPLY4 = { src: '192.168.1.1', dst: '10.7.0.1', sport: 80, dport: 4000 };
 const REQUEST6 = { src: '2001:db8::c', dst: '2001:db8::1', sport: 4000, dport: 80 };
-const PAYLOAD = Uint8Array.of(1, 2, 3, 4, 5, 6, 7);
 
 function director(maxConnections?: number): TestDirector {
   const lab = new TestDirector(maxConnections === undefined ? {} : { maxConnections });
@@ -67,9 +66,9 @@ test('each kind of malformed frame has its own counter in the snapshot', () => {
   for (const [i, name] of Object.keys(kinds).entries()) assert.equal(verdicts[`malformed-${name}`], i + 1);
 });
 
-test('what is no TCP or UDP, or a fragment, goes back to the kernel untouched', () => {
+test('what is no TCP, UDP or SCTP, whole or in fragments, goes back to the kernel untouched', () => {
   const lab = director();
-  const fragment = udp({ ...REQUEST4, payload: PAYLOAD });
+  const fragment = ip(REQUEST4, 1, Uint8Array.of(8, 0, 0, 0, 0, 0, 0, 0), 2);
   fragment[6] = 0x20;
   const whole = frame(fragment);
   mendHeader(whole);

@@ -36,8 +36,16 @@ export const DROP_MTU = 14;
 export const DROP_CHECKSUM = 15;
 /** An ICMP error about a tunnel that told the director something and nobody else. */
 export const ABSORBED = 16;
+/** A fragment that waits for the others of its datagram; the frame is not needed any more. */
+export const HELD = 17;
+/** A fragment that can not become part of a datagram; Reassembly counts why. */
+export const DROP_FRAGMENT = 18;
+/** FULLNAT: the pool of local addresses has no port left for the server, or there is no pool. */
+export const DROP_NO_LOCAL_PORT = 19;
+/** FULLNAT with a PROXY header: the segment claims the header's place, or is damaged. */
+export const DROP_PROXY = 20;
 /** First of the malformed frames, in the order of MALFORMED_NAMES. */
-export const DROP_MALFORMED = 17;
+export const DROP_MALFORMED = 21;
 /** A transport header that is cut short. */
 export const DROP_TRUNCATED: number = DROP_MALFORMED + PARSE_TRUNCATED_TRANSPORT - PARSE_MALFORMED;
 
@@ -60,5 +68,9 @@ export const VERDICT_NAMES: readonly string[] = [
   'drop-too-big',
   'drop-icmp-checksum',
   'absorbed-icmp',
+  'fragment-held',
+  'drop-fragment',
+  'drop-no-local-port',
+  'drop-proxy',
   ...MALFORMED_NAMES.map((name) => `malformed-${name}`),
 ];

@@ -51,3 +51,18 @@ export function difference16(from: number, to: number): number {
 export function applyDifference(old: number, difference: number): number {
   return ~fold((~old & 0xffff) + difference) & 0xffff;
 }
+
+/**
+ * Sum of the words that the bytes `from` … `to` lie in, when words are counted from `base`. For differences only: taken
+ * before and after a change of these bytes, it is right wherever they begin.
+ */
+export function sumCovering(view: DataView, base: number, from: number, to: number): number {
+  const start = from - ((from - base) & 1);
+  return sumBytes(view, start, to - start, 0);
+}
+
+/** Difference that replacing a 32-bit word by another makes at `distance` bytes from where words are counted. */
+export function difference32At(distance: number, from: number, to: number): number {
+  if ((distance & 1) === 0) return difference32(from, to);
+  return difference32((from >>> 8) | (from << 24), (to >>> 8) | (to << 24));
+}

@@ -12,6 +12,7 @@ export const TCP_OFFSET = 12;
 export const TCP_FLAGS = 13;
 export const TCP_WINDOW = 14;
 export const TCP_CHECKSUM = 16;
+export const TCP_URGENT = 18;
 export const TCP_HLEN = 20;
 
 export const TCP_FIN = 0x01;
@@ -19,3 +20,5 @@ export const TCP_SYN = 0x02;
 export const TCP_RST = 0x04;
 export const TCP_PSH = 0x08;
 export const TCP_ACK_FLAG = 0x10;
+export const TCP_URG = 0x20;
+export const TCP_CWR = 0x80;

@@ -20,8 +20,13 @@ export type Verdicts = readonly string[];
  * as `pass`; a packet for nobody is counted under the names given.
  */
 export type Expectation =
-  | (Delivery & { readonly verdicts?: Verdicts })
-  | { readonly to: 'kernel'; readonly verdicts?: Verdicts }
+  | (Delivery & { readonly verdicts?: Verdicts /** More packets behind it. */; readonly also?: readonly Uint8Array[] })
+  | {
+      readonly to: 'kernel';
+      readonly verdicts?: Verdicts;
+      /** What it gets, when not the packet as it was. */
+      readonly packets?: readonly Uint8Array[];
+    }
   | { readonly to: 'nobody'; readonly verdicts: Verdicts };
 
 /** How the packet is framed, when not as usual. */
@@ -40,7 +45,7 @@ export interface PacketStep {
   readonly framing?: Framing;
   readonly expect: Expectation;
   /** Before an engine behind XDP, the program leaves the frame to the kernel and counts it so. */
-  readonly atXdp?: 'passed' | 'fragment' | 'malformed';
+  readonly atXdp?: 'passed' | 'malformed';
   /** What a kernel that gets the packet says to it. */
   readonly kernelAnswers?: Delivery;
 }

@@ -93,6 +93,16 @@ export class MemoryStage implements Stage {
     const side = this.#sides.find((candidate) => candidate.stations.includes(from))!;
     side.link.deliver(frameFrom(from, side.mac, packet, framing));
     this.#engine.turn(this.#now | 0);
+    return this.#emitted();
+  }
+
+  /** What comes out by itself while so many seconds pass. */
+  async emittedIn(seconds: number): Promise<readonly Emitted[]> {
+    await this.pass(seconds);
+    return this.#emitted();
+  }
+
+  #emitted(): Emitted[] {
     const sent = this.#sides.flatMap(({ link, mac, stations }) =>
       link.sent.splice(0).map((frame) => emittedIn(frame, mac, stations)),
     );
@@ -122,6 +132,10 @@ export class MemoryStage implements Stage {
 /** The director's addresses, as the routes have them; it speaks to servers by the one behind. */
 function memoryHost(adjacencies: AdjacencyTable): HostAddresses {
   const paths = new Paths(adjacencies);
+  for (const family of FAMILIES) {
+    paths.addSource(1, family, addressWords(DIRECTOR_FRONT[family] as Address));
+    paths.addSource(2, family, addressWords(DIRECTOR_BACK[family] as Address));
+  }
   return {
     get changes() {
       return paths.changes;

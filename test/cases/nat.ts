@@ -58,7 +58,7 @@ const GOLDEN: readonly PacketCase[] = [
     connections: [connection(goldenIpv6, '01:00', 'SYN_RECV')],
   },
   {
-    description: 'a UDP datagram without a checksum leaves with one, as in the kernel',
+    description: 'UDP without a checksum leaves with one, and fragments in the same fragments, as in the kernel',
     configuration: service(goldenUdp),
     steps: [
       captured(
@@ -67,9 +67,26 @@ const GOLDEN: readonly PacketCase[] = [
         'server 1',
         '45000020000140003f11701b0a070001c0a8010117700c80000c23607a65726f',
       ),
+      {
+        from: 'client',
+        packet: fromHex('4500002c00072000401146b20a0700010a00000117710c1c0030aedf41414141414141414141414141414141'),
+        expect: { to: 'nobody', verdicts: ['fragment-held'] },
+      },
+      {
+        from: 'client',
+        packet: fromHex('4500002c00070003401166af0a0700010a000001414141414141414141414141414141414141414141414141'),
+        expect: {
+          to: 'server 1',
+          packet: fromHex('4500002c000720003f1190090a070001c0a8010117710c800030f6d241414141414141414141414141414141'),
+          also: [fromHex('4500002c000700033f11b0060a070001c0a80101414141414141414141414141414141414141414141414141')],
+        },
+      },
     ],
-    counters: stats(goldenUdp, '1 1 0 32 0'),
-    connections: [connection(goldenUdp, '05:00', 'UDP')],
+    counters: stats(goldenUdp, '2 2 0 100 0'),
+    connections: [
+      connection(goldenUdp, '05:00', 'UDP'),
+      connection({ ...goldenUdp, clientPort: 6001 }, '05:00', 'UDP'),
+    ],
   },
 ];
 

@@ -18,7 +18,7 @@ import {
   stats,
 } from './flow.ts';
 import { CLIENT, VIP } from './stations.ts';
-import { damaged, fragments, portUnreachable, withExtensions, withHeaderChecksum } from './variants.ts';
+import { portUnreachable } from './variants.ts';
 
 const toKernel = { to: 'kernel' } as const;
 
@@ -130,54 +130,6 @@ const REPLIES: readonly PacketCase[] = [
   },
 ];
 
-const fragmented = flow('udp4', 7201);
-const fragmentedIpv6 = flow('udp6', 7202);
-const atomic = flow('udp6', 7203);
-const atomicAlone = flow('udp6', 7204);
-const largePayload = Uint8Array.from({ length: 48 }, (_, i) => i);
-
-/** Without "don't fragment". */
-function fragmentable(packet: Uint8Array): Uint8Array {
-  return withHeaderChecksum(damaged(packet, [6, 0]));
-}
-
-/** A datagram in two fragments, which the kernel puts together and refuses. */
-function inFragments(flowOf: Flow): PacketStep[] {
-  const unfragmented = requestPacket(flowOf, { payload: largePayload });
-  const whole = flowOf.family === 4 ? fragmentable(unfragmented) : unfragmented;
-  const [first, last] = fragments(whole, 24);
-  const step = { from: 'client', expect: toKernel, atXdp: 'fragment' } as const;
-  return [
-    { ...step, packet: first },
-    { ...step, packet: last, kernelAnswers: unreachable(flowOf, whole) },
-  ];
-}
-
-const FRAGMENTS: readonly PacketCase[] = [
-  untouched('fragments are left to the kernel, the first as well as the rest', fragmented, inFragments(fragmented)),
-  untouched('IPv6 fragments are left to the kernel', fragmentedIpv6, inFragments(fragmentedIpv6)),
-  {
-    ...untouched('a fragment header around a whole packet is left to the kernel', atomic, [
-      {
-        from: 'client',
-        packet: withExtensions(44)(requestPacket(atomic)),
-        expect: toKernel,
-        atXdp: 'fragment',
-        kernelAnswers: unreachable(atomic, withExtensions(44)(requestPacket(atomic))),
-      },
-    ]),
-    only: 'xdp',
-  },
-  {
-    description: 'a fragment header around a whole packet does not hide it (RFC 6946)',
-    configuration: service(atomicAlone),
-    steps: [request(atomicAlone, {}, withExtensions(44))],
-    counters: stats(atomicAlone, '1 1 0 56 0'),
-    connections: [connection(atomicAlone, '05:00', 'UDP')],
-    only: 'engine',
-  },
-];
-
 const framed = (index: number): Flow => flow('tcp4', 7300 + index);
 
 /** A good packet in a frame that is not for the director. */
@@ -214,4 +166,4 @@ const FRAMES: readonly PacketCase[] = [
   ]),
 ];
 
-export const NOT_OURS_CASES: readonly PacketCase[] = [...REQUESTS, ...REPLIES, ...FRAGMENTS, ...FRAMES];
+export const NOT_OURS_CASES: readonly PacketCase[] = [...REQUESTS, ...REPLIES, ...FRAMES];

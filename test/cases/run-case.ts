@@ -66,10 +66,12 @@ async function playPacket(stage: Stage, step: PacketStep, where: string): Promis
   const expect: Expectation = isCaught ? { to: 'kernel' } : step.expect;
   const expected: Emitted[] = [];
   if (expect.to === 'kernel') {
-    if (stage.kind === 'engine') expected.push({ to: 'kernel', packet: withPadding(step) });
+    const packets = expect.packets ?? [withPadding(step)];
+    if (stage.kind === 'engine') expected.push(...packets.map((packet): Emitted => ({ to: 'kernel', packet })));
     else if (step.kernelAnswers !== undefined) expected.push(step.kernelAnswers);
   } else if (expect.to !== 'nobody') {
-    expected.push(expect);
+    const packets = [expect.packet, ...(expect.also ?? [])];
+    expected.push(...packets.map((packet): Emitted => ({ to: expect.to, packet })));
   }
   const emitted = await stage.exchange(step.from, step.packet, step.framing ?? {}, expected.length);
   assert.deepEqual(emitted.map(show), expected.map(show), `${where}: packets that came out`);
@@ -125,7 +127,7 @@ export async function ipvsadm(stage: Stage, args: readonly string[], input = '')
 function growth(before: Readonly<Record<string, number>>, after: Readonly<Record<string, number>>): object {
   const grown = Object.entries(after)
     .map(([name, count]) => [name, count - (before[name] ?? 0)] as const)
-    .filter(([name, count]) => count !== 0 && !/^xdp-(passed|request|reply)$/.test(name));
+    .filter(([name, count]) => count !== 0 && !/^xdp-(passed|request|reply|fragment|icmp-error)$/.test(name));
   return Object.fromEntries(grown);
 }
 

@@ -2,6 +2,7 @@
 // All packet cases, for whoever runs them.
 
 import type { PacketCase } from './case.ts';
+import { FRAGMENT_CASES } from './fragments.ts';
 import { MALFORMED_CASES } from './malformed.ts';
 import { NAT_CASES } from './nat.ts';
 import { NOT_OURS_CASES } from './not-ours.ts';
@@ -15,5 +16,6 @@ export const PACKET_CASES: readonly PacketCase[] = [
   ...SCTP_CASES,
   ...REFUSED_CASES,
   ...NOT_OURS_CASES,
+  ...FRAGMENT_CASES,
   ...MALFORMED_CASES,
 ];

@@ -34,6 +34,7 @@ export class AnyTable implements DataPlane {
       verdicts: {},
       links: [],
       marks: { rules: [] },
+      localPools: [],
     };
   }
 

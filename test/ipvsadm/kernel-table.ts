@@ -48,6 +48,7 @@ export class KernelTable implements DataPlane {
       verdicts: {},
       links: [],
       marks: { rules: [] },
+      localPools: [],
     };
   }
 

@@ -113,6 +113,6 @@ export class DrainSite {
 
   /** What the director says by itself. */
   outbox(): Uint8Array[] {
-    return this.lab.director.drains.outbox.splice(0);
+    return this.lab.director.outbox.splice(0);
   }
 }

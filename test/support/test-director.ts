@@ -130,13 +130,14 @@ export class TestDirector {
     const frames = { view: this.#view, bytes: this.#bytes };
     const verdict = this.director.process(frames, HEADROOM, input.length, this.#now | 0);
     const leaves = verdict === FORWARD || verdict === ANSWER || verdict === LOCAL;
-    const { frame: start, length } = this.director.departure;
-    const first = leaves ? Math.min(HEADROOM, start) : HEADROOM;
-    const end = Math.max(HEADROOM + input.length, leaves ? start + length : 0);
+    const { frame: start, length, memory, before, beforeLength } = this.director.departure;
+    const isHere = leaves && memory === frames;
+    const first = isHere ? Math.min(HEADROOM, start, beforeLength > 0 ? before : start) : HEADROOM;
+    const end = Math.max(HEADROOM + input.length, isHere ? start + length : 0);
     for (let i = 0; i < SLOT; i++) {
       if ((i < first || i >= end) && this.#bytes[i] !== GUARD) throw new Error(`byte ${i} of the slot was written`);
     }
-    const packet = leaves ? this.#bytes.slice(start + 14, start + length) : undefined;
+    const packet = leaves ? memory.bytes.slice(start + 14, start + length) : undefined;
     return { verdict: VERDICT_NAMES[verdict], packet };
   }
 

@@ -74,7 +74,7 @@ function serviceName({ key }: ServiceSnapshot, label: Label): string {
 
 const FORWARD_WORDS: Readonly<Record<ForwardingMethod, string>> = {
   nat: 'Masq',
-  fullnat: 'Masq',
+  fullnat: 'FullNat',
   dr: 'Route',
   tun: 'Tunnel',
   local: 'Local',

@@ -45,8 +45,9 @@ function serviceOptions(service: ServiceSnapshot): string {
 function methodOption({ method }: ServerSnapshot): string {
   switch (method) {
     case 'nat':
-    case 'fullnat':
       return '-m';
+    case 'fullnat':
+      return '--fullnat';
     case 'tun':
       return '-i';
     case 'dr':

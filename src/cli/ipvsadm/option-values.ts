@@ -13,6 +13,8 @@ import type { OptionName, WordName } from './options.ts';
 
 const INT_MAX = 2147483647;
 const DEFAULT_PERSISTENCE_SECONDS = 360;
+const METHODS = { gatewaying: 'dr', masquerading: 'nat', ipip: 'tun', fullnat: 'fullnat' } as const;
+
 /** Lengths at which the kernel's structures cut names. */
 const SCHEDULER_NAME_MAX = 15;
 const ENGINE_NAME_MAX = 16;
@@ -70,8 +72,9 @@ export async function readOption(
     case 'gatewaying':
     case 'masquerading':
     case 'ipip':
+    case 'fullnat':
       once(draft, 'forwarding-method');
-      draft.method = name === 'gatewaying' ? 'dr' : name === 'ipip' ? 'tun' : 'nat';
+      draft.method = METHODS[name];
       return;
     case 'weight':
       once(draft, name);

@@ -155,6 +155,7 @@ export type WordName =
   | 'gatewaying'
   | 'masquerading'
   | 'ipip'
+  | 'fullnat'
   | 'ipv6'
   | 'sort'
   | 'help'
@@ -194,6 +195,8 @@ export const WORDS: readonly PoptOption<WordName>[] = [
   word('gatewaying', 'none', 'g'),
   word('ipip', 'none', 'i'),
   word('masquerading', 'none', 'm'),
+  // Our own: ipvsadm has no word for it.
+  word('fullnat', 'none'),
   word('tun-type', 'required'),
   word('tun-port', 'required'),
   word('tun-nocsum', 'none'),

@@ -26,7 +26,8 @@ export function draftToCommand(draft: Draft): Command {
       const options = serverOptions(draft);
       const { address, port } = draft.server!;
       // A packet that is only routed on keeps its port.
-      const forced = draft.mark === undefined && draft.method !== 'nat';
+      const isNat = draft.method === 'nat' || draft.method === 'fullnat';
+      const forced = draft.mark === undefined && !isNat;
       return change({
         type: command,
         service: serviceKey(draft),

@@ -91,7 +91,6 @@ test('what Ballast cannot do is said in one line that names it', async () => {
   await ipvsadm('-A -t 10.0.0.1:80 -s rr');
   for (const [line, word] of [
     ['-A -t 10.0.0.1:81 -s rr -p -M 255.0.255.0', /prefix/],
-    ['-a -t 10.0.0.1:80 -r 192.168.1.10 -i', /forwarding method/],
     ['--start-daemon master', /synchronisation/],
     ['--stop-daemon backup', /synchronisation/],
   ] as const) {
@@ -109,7 +108,7 @@ test('restoring goes on after a refusal and stops at a mistake', async () => {
   assert.deepEqual(await ipvsadm('-R', first), { ...SILENT, stderr: 'Service already exists\n' });
   const second = '-A -t 10.0.0.1:3 -s rr\n# comment\n-A -t 10.0.0.1:4 -s rr\n';
   assert.equal((await ipvsadm('-R', second)).status, 255);
-  const unsupported = await ipvsadm('-R', '-a -t 10.0.0.1:1 -r 192.168.1.10 -i\n-A -t 10.0.0.1:5 -s rr\n');
+  const unsupported = await ipvsadm('-R', '-A -t 10.0.0.1:6 -s rr -p -M 255.0.255.0\n-A -t 10.0.0.1:5 -s rr\n');
   assert.equal(unsupported.status, 2);
   assert.equal((await ipvsadm('-Sn')).stdout, [1, 2, 3, 5].map((port) => `-A -t 10.0.0.1:${port} -s rr\n`).join(''));
 });

@@ -253,6 +253,7 @@ export class AdjacencyTable {
     if (known !== undefined) return known;
     if (this.#adjacencies.size >= MAX_ADJACENCIES) this.#makeRoom();
     const adjacency = new Adjacency(UNRESOLVED, link.link, interfaceIndex, family, words);
+    adjacency.mtu = link.mtu;
     const neighbour = this.#neighbours.get(name);
     if (neighbour !== undefined) setReachable(adjacency, link, neighbour.mac, neighbour.stale);
     this.#add(name, adjacency);

@@ -80,6 +80,7 @@ export class EngineHost {
       });
       this.#director = director;
       director.marks.onChange = (own) => this.#marks.setOwnReach(reachOf(own));
+      director.fullnat.onChange = (addresses) => program.setFullnat(addresses);
       this.control = new LocalDataPlane(director, now);
       const kernel = new TunPort(bytes, log);
       this.#closers.push(() => kernel.close());

@@ -4,6 +4,9 @@
 // hot path
 
 import type { Director } from '../../lvs/director.ts';
+import { copyBytes } from '../../lvs/fragment/copy.ts';
+import { Datagram } from '../../lvs/fragment/datagram.ts';
+import { Fragmentation } from '../../lvs/fragment/fragmentation.ts';
 import type { FrameMemory } from '../../lvs/frame-memory.ts';
 import type { Server } from '../../lvs/service/server.ts';
 import { ANSWER, FORWARD, LOCAL, PASS } from '../../lvs/verdict.ts';
@@ -36,6 +39,7 @@ export const EGRESS_NAMES = [
   'drop-mtu',
   'drop-tx-full',
   'drop-kernel-refused',
+  'drop-no-frame',
 ] as const;
 const EGRESS_NO_ROUTE = 0;
 const EGRESS_NO_LINK = 1;
@@ -44,6 +48,7 @@ const EGRESS_UNRESOLVED = 3;
 const EGRESS_MTU = 4;
 const EGRESS_TX_FULL = 5;
 const EGRESS_KERNEL = 6;
+const EGRESS_NO_FRAME = 7;
 
 /** By adjacency state. */
 const EGRESS_OF_STATE: Readonly<Record<number, number>> = {
@@ -74,12 +79,18 @@ export class Engine {
   readonly #kernel: KernelPort;
   readonly #batch = new FrameBatch();
   readonly #mostWaiting: number;
+  readonly #fragmentation = new Fragmentation();
+  /** A packet that came whole and is too long for its way. */
+  readonly #whole: Datagram;
+  /** Of the last packet in IPv6 that was cut here. */
+  #identification = 0;
   /** Frames that wait for neighbours. */
   #waiting = 0;
 
   constructor(options: EngineOptions) {
     this.#director = options.director;
     this.#frames = options.frames;
+    this.#whole = new Datagram(options.frames);
     this.#adjacencies = options.adjacencies;
     this.#kernel = options.kernel;
     this.#mostWaiting = Math.floor(options.frames.bytes.length / FRAME_SIZE / WAITING_SHARE);
@@ -100,14 +111,14 @@ export class Engine {
       total += count;
     }
     this.lags = this.#director.tick(now);
-    if (this.#director.drains.outbox.length > 0) this.#sendOwn();
+    if (this.#director.outbox.length > 0) this.#sendOwn();
     for (let i = 0; i < links.length; i++) links[i].flush();
     return total;
   }
 
   /** Sends what the director says by itself; what there is no frame for waits for the next turn. */
   #sendOwn(): void {
-    const { outbox } = this.#director.drains;
+    const { outbox } = this.#director;
     const { bytes, view } = this.#frames;
     for (let packet = outbox.shift(); packet !== undefined; packet = outbox.shift()) {
       const frame = this.links[0]?.allocate() ?? -1;
@@ -145,18 +156,76 @@ export class Engine {
 
   #handle(link: Link, frame: number, length: number, now: number, place: number): void {
     const verdict = this.#director.processForeseen(this.#frames, frame, length, now, place);
+    const { departure } = this.#director;
+    const isKernels = verdict === PASS || verdict === LOCAL;
     if (verdict === FORWARD || verdict === ANSWER) {
-      const { departure } = this.#director;
-      this.#egress(departure.frame, departure.length);
-      return;
+      if (departure.beforeLength > 0) this.#sendBefore(link);
+      if (departure.datagram === undefined && departure.fragmentMtu === 0) {
+        this.#egress(departure.frame, departure.length);
+        return;
+      }
+      this.#cut(link, false);
+    } else if (isKernels && departure.datagram !== undefined) {
+      this.#cut(link, true);
+    } else if (isKernels && length > ETH_HLEN && !this.#kernel.inject(frame + ETH_HLEN, length - ETH_HLEN)) {
+      this.egress[EGRESS_KERNEL]++;
     }
-    const isKernels = (verdict === PASS || verdict === LOCAL) && length > ETH_HLEN;
-    if (isKernels && !this.#kernel.inject(frame + ETH_HLEN, length - ETH_HLEN)) this.egress[EGRESS_KERNEL]++;
     link.recycle(frame);
   }
 
+  /** Sends what has to go before the departing packet, by the same way. */
+  #sendBefore(link: Link): void {
+    const { before, beforeLength, memory } = this.#director.departure;
+    const frame = link.allocate();
+    if (frame === -1) {
+      this.egress[EGRESS_NO_FRAME]++;
+      return;
+    }
+    copyBytes(memory.view, before, this.#frames.view, frame, beforeLength);
+    this.#egress(frame, beforeLength);
+  }
+
+  /**
+   * Sends the departing packet, or gives it to the kernel, in frames of their own: it came in fragments, or is too long for
+   * its way.
+   */
+  #cut(link: Link, toKernel: boolean): void {
+    const { departure } = this.#director;
+    const { memory, frame, length, fragmentMtu, isOwn } = departure;
+    const adjacency = toKernel ? undefined : this.#adjacencyOf();
+    let { datagram } = departure;
+    if (datagram === undefined) {
+      datagram = this.#whole;
+      datagram.setWhole(memory, frame, length);
+    }
+    datagram.frame = frame;
+    datagram.length = length;
+    datagram.isOwn = isOwn;
+    if (isOwn) datagram.identification = this.#identification = (this.#identification + 1) | 0;
+    const mtu = fragmentMtu !== 0 ? fragmentMtu : (adjacency?.mtu ?? 0xffff);
+    const fragments = this.#fragmentation.begin(datagram, mtu);
+    if (fragments <= 0) this.egress[EGRESS_MTU]++;
+    for (let left = fragments; left > 0; left--) {
+      const next = link.allocate();
+      if (next === -1) {
+        this.egress[EGRESS_NO_FRAME]++;
+        return;
+      }
+      const bytes = this.#fragmentation.next(this.#frames, next);
+      if (adjacency !== undefined) {
+        this.#leave(adjacency, next, bytes);
+        continue;
+      }
+      if (!this.#kernel.inject(next + ETH_HLEN, bytes - ETH_HLEN)) this.egress[EGRESS_KERNEL]++;
+      link.recycle(next);
+    }
+  }
+
   #egress(frame: number, length: number): void {
-    const adjacency = this.#adjacencyOf();
+    this.#leave(this.#adjacencyOf(), frame, length);
+  }
+
+  #leave(adjacency: Adjacency, frame: number, length: number): void {
     adjacency.used = true;
     if (adjacency.state === REACHABLE) {
       this.#send(adjacency, frame, length);
@@ -186,7 +255,7 @@ export class Engine {
       const kept = this.#adjacencies.recall(records[egressWord]);
       if (kept !== undefined) return kept;
     }
-    const view = this.#frames.view;
+    const { view } = this.#director.departure.memory;
     const { family, ip } = this.#director.headers;
     const adjacency =
       family === 4

@@ -4,8 +4,9 @@
 // `transmit` and `recycle` take it back.
 // hot path
 
-/** Bytes of one frame slot, a power of two; the packet starts anywhere inside its slot. */
-export const FRAME_SIZE = 2048;
+import { FRAME_SIZE } from '../../lvs/frame-memory.ts';
+
+export { FRAME_SIZE };
 export const FRAME_MASK = ~(FRAME_SIZE - 1);
 
 /** Most packets of one batch. */

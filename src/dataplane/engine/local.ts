@@ -90,12 +90,18 @@ export class LocalDataPlane implements DataPlane {
       case 'delete-mark':
         this.#director.marks.delete(change.rule);
         break;
+      case 'add-local-address':
+        this.#director.fullnat.addAddress(change.local, change.options);
+        break;
+      case 'delete-local-address':
+        this.#director.fullnat.deleteAddress(change.local);
+        break;
     }
   }
 
   /** {@link snapshot} at once. */
   snapshotNow(): DataPlaneSnapshot {
-    const { services, connections, sysctls, verdicts, marks } = this.#director;
+    const { services, connections, sysctls, verdicts, marks, fullnat } = this.#director;
     return {
       tableSize: MIN_BUCKETS,
       services: services.snapshot(),
@@ -106,6 +112,7 @@ export class LocalDataPlane implements DataPlane {
       verdicts: Object.fromEntries(VERDICT_NAMES.map((name, i) => [name, verdicts[i]])),
       links: [],
       marks: { rules: marks.snapshot() },
+      localPools: fullnat.snapshot(),
     };
   }
 

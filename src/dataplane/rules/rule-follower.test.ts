@@ -99,7 +99,8 @@ describe('followed rules', { skip }, () => {
     assert.match(following.texts[0], /th dport \{ 80, 81 \}/);
     nft('add element ip t ports { 443 }');
     await following.until(2);
-    assert.match(following.texts[0], /th dport \{ 80, 81, 443 \}/);
+    // On a busy machine the second may be over already.
+    assert.match(following.texts[0], /th dport \{ 80, (81, )?443 \}/);
     await following.until(3);
     assert.match(following.texts[0], /th dport \{ 80, 443 \}/);
   });

@@ -16,6 +16,7 @@ import {
   CLIENT,
   CLIENT_6,
   CONN_F_CONTROLLED,
+  CONN_F_FULLNAT,
   CONN_F_REPLY_KEY,
   CONN_F_TIMED,
   CONTROL,
@@ -23,6 +24,7 @@ import {
   DESTINATION,
   DESTINATION_6,
   EXPIRES,
+  EXTENSION_SHIFT,
   FLAGS,
   IN_PACKETS,
   IP_VS_CONN_F_BYPASS,
@@ -36,6 +38,7 @@ import {
   KIND,
   KIND_ENGINE,
   KIND_TEMPLATE,
+  LEASE,
   LOCAL,
   LOCAL_6,
   PORTS_REPLY,
@@ -44,6 +47,7 @@ import {
   REQUEST,
   SERVER,
   STATE,
+  STATE_MASK,
   TEMPLATE_ASSURED,
   TICKS_PER_SECOND,
   TIMEOUT,
@@ -72,6 +76,12 @@ const POSTPONED = 60 * TICKS_PER_SECOND;
 /** Port of a template that is not valid any more. */
 const INVALID_PORT = 0xffff;
 
+/** The end that the server of a connection with FULLNAT sees. */
+export interface LocalEnd {
+  readonly address: { readonly words: Int32Array } | undefined;
+  readonly port: number;
+}
+
 export class Connections {
   readonly table: ConnectionTable;
   readonly records: Int32Array;
@@ -84,6 +94,8 @@ export class Connections {
   /** Told of templates of a persistence engine that are not found any more, and then of their end. */
   onEngineTemplateInvalid: (id: number) => void = () => {};
   onEngineTemplateEnd: (id: number) => void = () => {};
+  /** Takes back the local end of a connection that is over. */
+  onLeaseEnd: (lease: number) => void = () => {};
   /** Rows of servers by index; the director's own list. Row 0 is none. */
   readonly #servers: readonly (Server | undefined)[];
   readonly #wheel: TimerWheel;
@@ -112,8 +124,8 @@ export class Connections {
   /**
    * A new connection of the packet in `request` to `server` at `port`, counted as inactive there until its state says
    * otherwise; without a server it goes where it is addressed to (bypass). Its timer is armed by the packet's
-   * {@link advance}, which must follow. A one-packet connection is found by nobody; {@link release} it. Returns the
-   * record, or 0.
+   * {@link advance}, which must follow. A one-packet connection is found by nobody; {@link release} it. With a `lease` the
+   * server sees `local`, and the connection has an extension and holds the lease. Returns the record, or 0.
    */
   open(
     request: SchedulingRequest,
@@ -122,11 +134,21 @@ export class Connections {
     server: Server | undefined,
     port: number,
     flags: number,
+    lease = 0,
+    local: LocalEnd | undefined = undefined,
   ): number {
     const id = this.table.allocate();
     if (id === 0) return 0;
     const records = this.records;
     const base = id << RECORD_SHIFT;
+    if (lease !== 0) {
+      const extension = this.extend(id);
+      if (extension === 0) {
+        this.table.discard(id);
+        return 0;
+      }
+      records[extension + LEASE] = lease;
+    }
     const isIpv4 = (kind & 0xff) === 4;
     records[base + KIND] = kind;
     records[base + PORTS_REQUEST] = ports;
@@ -140,6 +162,12 @@ export class Connections {
         records[base + LOCAL_6 + i] = request.source[1 + i];
         records[base + VIRTUAL_6 + i] = request.destination[1 + i];
       }
+    }
+    if (local?.address !== undefined) {
+      const { words } = local.address;
+      records[base + PORTS_REPLY] = (port << 16) | local.port;
+      records[base + LOCAL] = words[0];
+      for (let i = 0; i < 3; i++) records[base + LOCAL_6 + i] = words[1 + i];
     }
     records[base + FLAGS] = flags;
     if (server === undefined) {
@@ -232,7 +260,7 @@ export class Connections {
     const flags = records[base + FLAGS];
     let timeout: number;
     if (headers.protocol === IPPROTO_TCP) {
-      const state = records[base + STATE];
+      const state = records[base + STATE] & STATE_MASK;
       const bits = view.getUint8(headers.transport + TCP_FLAGS);
       let table = TCP_OUTPUT;
       if (direction === REQUEST) table = (flags & IP_VS_CONN_F_NOOUTPUT) === 0 ? TCP_INPUT : TCP_INPUT_ONLY;
@@ -242,7 +270,7 @@ export class Connections {
         this.#measure(base, direction, server, now);
       }
       if (next !== state) {
-        records[base + STATE] = next;
+        records[base + STATE] += next - state;
         this.#count(base, server, isActiveTcpState(next));
         if (next === TCP_ESTABLISHED) this.#assure(base);
       }
@@ -271,7 +299,7 @@ export class Connections {
     const base = id << RECORD_SHIFT;
     const flags = records[base + FLAGS];
     if (mode === 0 || (flags & CONN_F_CONTROLLED) !== 0) return false;
-    const state = records[base + STATE];
+    const state = records[base + STATE] & STATE_MASK;
     if (protocolOf(records[base + KIND]) === IPPROTO_SCTP) return state === SCTP_CLOSED;
     if (state === TCP_TIME_WAIT || state === TCP_CLOSE) return true;
     return (mode & 2) !== 0 && state === TCP_FIN_WAIT && (flags & IP_VS_CONN_F_NOOUTPUT) !== 0;
@@ -281,7 +309,7 @@ export class Connections {
   isClosing(id: number): boolean {
     const records = this.records;
     const base = id << RECORD_SHIFT;
-    const state = records[base + STATE];
+    const state = records[base + STATE] & STATE_MASK;
     if (protocolOf(records[base + KIND]) === IPPROTO_SCTP) return !isActiveSctpState(state) && state > SCTP_ESTABLISHED;
     return !isActiveTcpState(state);
   }
@@ -316,7 +344,22 @@ export class Connections {
       if (direction === REQUEST) this.records[template + IN_PACKETS] = (this.records[template + IN_PACKETS] + 1) | 0;
     }
     this.serverOf(id)?.unbind(false);
+    this.#dropExtension(base);
     this.table.discard(id);
+  }
+
+  /** Index of the words of a connection's extension; 0 when it has none. */
+  extensionOf(id: number): number {
+    return (this.records[(id << RECORD_SHIFT) + STATE] >>> EXTENSION_SHIFT) << RECORD_SHIFT;
+  }
+
+  /** As {@link extensionOf}, made when it is not there; 0 when the table is full. */
+  extend(id: number): number {
+    const known = this.extensionOf(id);
+    if (known !== 0) return known;
+    const extension = this.table.allocate();
+    this.records[(id << RECORD_SHIFT) + STATE] |= extension << EXTENSION_SHIFT;
+    return extension << RECORD_SHIFT;
   }
 
   /** Ends what has run out, at most `budget` of it and as many moved timers; returns how many. */
@@ -348,9 +391,9 @@ export class Connections {
   #bind(base: number, server: Server): void {
     const records = this.records;
     const { method } = server.options;
-    const isNat = method === 'nat';
+    const isNat = method === 'nat' || method === 'fullnat';
     records[base + FLAGS] |= isNat
-      ? IP_VS_CONN_F_MASQ | IP_VS_CONN_F_INACTIVE
+      ? (method === 'fullnat' ? CONN_F_FULLNAT : IP_VS_CONN_F_MASQ) | IP_VS_CONN_F_INACTIVE
       : (method === 'tun' ? IP_VS_CONN_F_TUNNEL : IP_VS_CONN_F_DROUTE) | IP_VS_CONN_F_INACTIVE | IP_VS_CONN_F_NOOUTPUT;
     if (isNat && (records[base + FLAGS] & IP_VS_CONN_F_ONE_PACKET) === 0) records[base + FLAGS] |= CONN_F_REPLY_KEY;
     records[base + SERVER] = server.index;
@@ -370,13 +413,13 @@ export class Connections {
     let table = TCP_OUTPUT;
     if (direction === REQUEST)
       table = (records[base + FLAGS] & IP_VS_CONN_F_NOOUTPUT) === 0 ? TCP_INPUT : TCP_INPUT_ONLY;
-    const state = records[base + STATE];
+    const state = records[base + STATE] & STATE_MASK;
     const event = sctpEvent(view, headers.transport, headers.end);
     // Without a chunk there is no event: the timer goes on with what it had, 3 s at first.
     if (event < 0) return records[base + TIMEOUT] !== 0 ? records[base + TIMEOUT] : 3 * TICKS_PER_SECOND;
     const next = nextSctpState(table, event, state);
     if (next !== state) {
-      records[base + STATE] = next;
+      records[base + STATE] += next - state;
       this.#count(base, server, isActiveSctpState(next));
       if (next === SCTP_ESTABLISHED) this.#assure(base);
     }
@@ -430,6 +473,7 @@ export class Connections {
     } else {
       server?.unbind((flags & IP_VS_CONN_F_INACTIVE) === 0);
     }
+    this.#dropExtension(base);
     this.table.remove(id);
     if (template === 0) return;
     const above = template << RECORD_SHIFT;
@@ -437,6 +481,14 @@ export class Connections {
     if (isForced && records[above + CHILDREN] === 0 && (records[above + STATE] & TEMPLATE_ASSURED) === 0) {
       this.drop(template);
     }
+  }
+
+  #dropExtension(base: number): void {
+    const extension = this.records[base + STATE] >>> EXTENSION_SHIFT;
+    if (extension === 0) return;
+    const lease = this.records[(extension << RECORD_SHIFT) + LEASE];
+    if (lease !== 0) this.onLeaseEnd(lease);
+    this.table.discard(extension);
   }
 
   /** Moves the connection between its server's active and inactive ones, §"counting" of ip_vs_proto_tcp.c. */

@@ -11,7 +11,7 @@
 //   0 next in chain, request key    8 local address         16 … 18 client address, IPv6 words 1 … 3
 //   1 next in chain, reply key      9 flags                 19 … 21 virtual address
 //   2 protocol << 8 | family       10 expires, tick         22 … 24 destination address
-//   3 client port, virtual port    11 state                 25 … 27 local address
+//   3 client port, virtual port    11 extension, state      25 … 27 local address
 //   4 destination port, local port 12 server                28 next in timer slot
 //   5 client address               13 packets in            29 previous in timer slot
 //   6 virtual address              14 timeout, ticks        30 controlling template
@@ -21,7 +21,16 @@
 // sees as its peer: the client's own with NAT. A persistence template is a record whose protocol word has KIND_TEMPLATE;
 // its client address is masked, its client port 0, its state TEMPLATE_ASSURED or 0, its words 30 and 31 say which
 // connections hang on it. Word 31 of a connection with CONN_F_TIMED is instead when it was opened, in µs. Word 0 of a
-// connection from port 0 that has a reply key is the entry before it in that chain.
+// connection from port 0 that has a reply key is the entry before it in that chain. The low 8 bits of word 11 are the state,
+// those above name the connection's extension, if it has one: another record, for what few connections need.
+
+//
+// An extension's own words, of which 0 and 2 stay 0 while it is in use (no walk takes it for a connection):
+//
+//   3 lease of the local end        8 … 10 PROXY header's place in the stream
+//   4 shift of the client's numbers 12 … 17 sequence numbers that a helper shifted
+//   5 what the server's SYN is acknowledged by
+//   6 flags
 
 export const RECORD_WORDS = 32;
 export const RECORD_SHIFT = 5;
@@ -52,6 +61,25 @@ export const TIMER_PREVIOUS = 29;
 export const CONTROL = 30;
 export const CHILDREN = 31;
 
+/** Bits of the word at STATE that are the state. */
+export const STATE_MASK = 0xff;
+/** Above them the extension's record. */
+export const EXTENSION_SHIFT = 8;
+
+export const LEASE = 3;
+export const SHIFT = 4;
+export const SERVER_NEXT = 5;
+export const EXTENSION_FLAGS = 6;
+export const PROXY_WORDS = 8;
+export const HELPER_WORDS = 12;
+
+/** The server has answered: SERVER_NEXT is known, or for UDP that the client needs no introduction any more. */
+export const EXT_F_ANSWERED = 1;
+/** The server hears of the client by TOA, or by a PROXY header, of version 1. */
+export const EXT_F_TOA = 2;
+export const EXT_F_PROXY = 4;
+export const EXT_F_PROXY_V1 = 8;
+
 /** Bit of a template's KIND, so that no packet's key is ever a template's. */
 export const KIND_TEMPLATE = 0x10000;
 /** Bit of a template's KIND whose key is its persistence engine's data: no lookup by address finds it. */
@@ -80,6 +108,8 @@ export const IP_VS_CONN_F_ONE_PACKET = 0x2000;
 export const CONN_F_REPLY_KEY = 0x10000;
 /** Local to this director: word 30 names a template. */
 export const CONN_F_CONTROLLED = 0x20000;
+/** Local to this director: FULLNAT, which is NAT with a local end of the director's. */
+export const CONN_F_FULLNAT = 0x80000;
 /** Local to this director: the answer to its SYN is awaited, word 31 says since when. */
 export const CONN_F_TIMED = 0x40000;
 
@@ -110,8 +140,8 @@ function bucketCapacity(maxConnections: number): number {
 /** Buckets that a table starts with and never falls below. */
 export const MIN_BUCKETS = 4096;
 
-/** Most connections a table can be made for: every word offset must stay below 2^31. */
-export const MAX_CONNECTIONS: number = 2 ** 24;
+/** Most connections a table can be made for: a record's number must fit above the state. */
+export const MAX_CONNECTIONS: number = 2 ** 24 - 1;
 
 /** Bytes that a table of `maxConnections` reserves. */
 export function connectionMemoryBytes(maxConnections: number): number {

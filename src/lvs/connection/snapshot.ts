@@ -15,6 +15,7 @@ import {
   PORTS_REQUEST,
   RECORD_SHIFT,
   STATE,
+  STATE_MASK,
   TEMPLATE_ASSURED,
   VIRTUAL,
   VIRTUAL_6,
@@ -53,7 +54,7 @@ export function connectionSnapshot(
   return {
     protocol: PROTOCOLS[protocolOf(kind)] ?? 'ip',
     expiresSeconds: connections.secondsLeft(id, now),
-    state: stateName(kind, records[base + STATE]),
+    state: stateName(kind, records[base + STATE] & STATE_MASK),
     client: end(CLIENT, CLIENT_6, ports >>> 16),
     virtual: end(VIRTUAL, VIRTUAL_6, ports & 0xffff),
     destination: {

@@ -12,6 +12,7 @@ import {
   KIND,
   RECORD_SHIFT,
   STATE,
+  STATE_MASK,
   TEMPLATE_ASSURED,
   TICKS_PER_SECOND,
   TIMEOUT,
@@ -39,7 +40,7 @@ export class DropEntry {
     const { records } = connections;
     const base = id << RECORD_SHIFT;
     if (connections.hasChildren(id)) return false;
-    const state = records[base + STATE];
+    const state = records[base + STATE] & STATE_MASK;
     if ((records[base + FLAGS] & IP_VS_CONN_F_TEMPLATE) !== 0) {
       if (connections.serverOf(id)?.service.onePacket === true) return this.#isIdle(base, now);
       return (state & TEMPLATE_ASSURED) === 0;

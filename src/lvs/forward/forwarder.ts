@@ -9,6 +9,9 @@ import { IPV6_DST } from '../../packet/ipv6.ts';
 import type { Headers } from '../../packet/parse.ts';
 import type { Connections } from '../connection/connections.ts';
 import {
+  CLIENT,
+  CLIENT_6,
+  CONN_F_FULLNAT,
   DESTINATION_6,
   DESTINATION as DESTINATION_WORD,
   FLAGS,
@@ -20,6 +23,7 @@ import {
   RECORD_SHIFT,
 } from '../connection/layout.ts';
 import type { FrameMemory } from '../frame-memory.ts';
+import { FULLNAT_DROP, type Fullnat } from '../fullnat/fullnat.ts';
 import { type HostAddresses, PATH_LOCAL, PATH_NONE, PATH_OUT, type Path } from '../host-addresses.ts';
 import { HOST_UNREACHABLE, type IcmpAnswers, TIME_EXCEEDED, TOO_BIG } from '../icmp-answers.ts';
 import type { Server } from '../service/server.ts';
@@ -30,6 +34,7 @@ import {
   DROP_LOOPBACK,
   DROP_MTU,
   DROP_NO_ROUTE,
+  DROP_PROXY,
   DROP_TTL,
   FORWARD,
   LOCAL,
@@ -54,6 +59,7 @@ export interface ForwarderParts {
   readonly host: HostAddresses | undefined;
   readonly answers: IcmpAnswers;
   readonly departure: Departure;
+  readonly fullnat: Fullnat;
   /** Where identifications of tunnels' packets begin. */
   readonly id: number;
 }
@@ -64,18 +70,20 @@ export class Forwarder {
   readonly #host: HostAddresses | undefined;
   readonly #answers: IcmpAnswers;
   readonly #departure: Departure;
+  readonly #fullnat: Fullnat;
   readonly #words = new Int32Array(4);
   #id: number;
   /** The machine's `changes` and `leastMtu` when they were last looked at. */
   #changes = 0;
   #leastMtu = 0xffff;
 
-  constructor({ connections, sysctls, host, answers, departure, id }: ForwarderParts) {
+  constructor({ connections, sysctls, host, answers, departure, fullnat, id }: ForwarderParts) {
     this.#connections = connections;
     this.#sysctls = sysctls;
     this.#host = host;
     this.#answers = answers;
     this.#departure = departure;
+    this.#fullnat = fullnat;
     this.#id = id & 0xffff;
     this.refresh();
   }
@@ -99,11 +107,12 @@ export class Forwarder {
     isError: boolean,
     now: number,
   ): number {
-    const method = this.#connections.records[(id << RECORD_SHIFT) + FLAGS] & IP_VS_CONN_F_FWD_MASK;
+    const flags = this.#connections.records[(id << RECORD_SHIFT) + FLAGS];
+    const method = flags & IP_VS_CONN_F_FWD_MASK;
     if (method === IP_VS_CONN_F_BYPASS || server === undefined) return this.#bypass(frames, headers, isError, now);
     const path = server.pathAt === this.#changes ? (server.path as Path) : this.#find(server);
     if (path.kind !== PATH_OUT) {
-      if (path.kind === PATH_LOCAL) return this.#deliver(frames, headers, id, method, isError);
+      if (path.kind === PATH_LOCAL) return this.#deliver(frames, headers, id, flags, isError);
       return isError ? DROP_NO_ROUTE : this.#answer(frames, headers, HOST_UNREACHABLE, 0, DROP_NO_ROUTE, now);
     }
     const verdict = this.#passHop(frames, headers, isError, now);
@@ -114,22 +123,34 @@ export class Forwarder {
       if (verdict !== FORWARD) return verdict;
     }
     this.#departure.nextHop = server;
-    if (method === IP_VS_CONN_F_MASQ && !isError) this.#rewrite(frames.view, headers, id);
-    return FORWARD;
+    if (method !== IP_VS_CONN_F_MASQ || isError) return FORWARD;
+    if ((flags & CONN_F_FULLNAT) === 0) {
+      this.#rewrite(frames.view, headers, id);
+      return FORWARD;
+    }
+    const result = this.#fullnat.request(frames, headers, id, path.mtu, server.service.tuning.toaKind ?? 0);
+    return result === FULLNAT_DROP ? DROP_PROXY : FORWARD;
   }
 
-  /** The packet must fit the way of a reply, whose destination is in it (ip_forward). */
-  fitReply(frames: FrameMemory, headers: Headers, now: number): number {
+  /** The reply of connection `id` must fit the way to its client (ip_forward). */
+  fitReply(frames: FrameMemory, headers: Headers, id: number, now: number): number {
     if (headers.end - headers.ip <= this.#leastMtu) return FORWARD;
-    const mtu = this.#pathOfPacket(frames.view, headers).mtu;
+    const { mtu } = this.#pathToClient(headers.family, id);
     if (headers.end - headers.ip <= mtu || mtu === 0) return FORWARD;
-    if (headers.family === 4 && (frames.view.getUint16(headers.ip + IPV4_FRAGMENT) & IPV4_DF) === 0) {
-      this.#departure.fragmentMtu = mtu;
+    const departure = this.#departure;
+    const { datagram } = departure;
+    // Fragments of IPv4 have passed this check one by one; of IPv6 the largest counts (ip6_pkt_too_big).
+    const mayCut =
+      headers.family === 4
+        ? datagram !== undefined || (frames.view.getUint16(headers.ip + IPV4_FRAGMENT) & IPV4_DF) === 0
+        : datagram !== undefined && datagram.largestFragment <= mtu;
+    if (mayCut) {
+      departure.fragmentMtu = mtu;
       return FORWARD;
     }
     const length = this.#answers.toServer(frames, headers, TOO_BIG, mtu, now);
     if (length === 0) return DROP_MTU;
-    this.#departure.length = length;
+    departure.length = length;
     return ANSWER;
   }
 
@@ -168,8 +189,10 @@ export class Forwarder {
   }
 
   /** The server is this machine: nothing is sent, and no hop passed. */
-  #deliver(frames: FrameMemory, headers: Headers, id: number, method: number, isError: boolean): number {
-    if (method !== IP_VS_CONN_F_MASQ) return LOCAL;
+  #deliver(frames: FrameMemory, headers: Headers, id: number, flags: number, isError: boolean): number {
+    if ((flags & IP_VS_CONN_F_FWD_MASK) !== IP_VS_CONN_F_MASQ) return LOCAL;
+    // The machine takes nothing that comes from its own address.
+    if ((flags & CONN_F_FULLNAT) !== 0) return DROP_NO_ROUTE;
     if (this.#goesToLoopback(id, headers.family)) return DROP_LOOPBACK;
     if (!isError) this.#rewrite(frames.view, headers, id);
     return LOCAL;
@@ -204,6 +227,7 @@ export class Forwarder {
     );
     departure.length = headers.end - departure.frame;
     departure.nextHop = server;
+    departure.isOwn = true;
     return FORWARD;
   }
 
@@ -225,6 +249,9 @@ export class Forwarder {
         this.#departure.fragmentMtu = mtu;
         return FORWARD;
       }
+    } else if ((this.#departure.datagram?.largestFragment ?? mtu + 1) <= mtu) {
+      this.#departure.fragmentMtu = mtu;
+      return FORWARD;
     }
     return isError ? DROP_MTU : this.#answer(frames, headers, TOO_BIG, mtu, DROP_MTU, now);
   }
@@ -274,10 +301,23 @@ export class Forwarder {
     return path;
   }
 
+  #pathToClient(family: number, id: number): Path {
+    const { records } = this.#connections;
+    const base = id << RECORD_SHIFT;
+    const words = this.#words;
+    words[0] = records[base + CLIENT];
+    for (let i = 0; i < 3; i++) words[1 + i] = family === 4 ? 0 : records[base + CLIENT_6 + i];
+    return this.#pathTo(family, words);
+  }
+
   /** The way to a packet's own destination. */
   #pathOfPacket(view: DataView, headers: Headers): Path {
+    return this.#pathTo(headers.family, this.#destination(view, headers));
+  }
+
+  #pathTo(family: number, words: Int32Array): Path {
     if (this.#host === undefined) return ANYWHERE;
-    const path = this.#host.pathTo(headers.family, this.#destination(view, headers));
+    const path = this.#host.pathTo(family, words);
     return path.kind === PATH_OUT ? path : NOWHERE;
   }
 

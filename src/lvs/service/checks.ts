@@ -80,8 +80,8 @@ export function checkServerOptions(options: ServerOptions): void {
     throw new LvsError('ERANGE', `the lower threshold ${lowerThreshold} is above the upper one, ${upperThreshold}`);
   }
   if (upperThreshold > INT_MAX) throw new LvsError('EINVAL', `upper threshold ${upperThreshold} is out of range`);
-  if (method === 'fullnat' || method === 'local') {
-    const remedy = 'use -m (NAT), -g (direct routing) or -i (tunnel)';
+  if (method === 'local') {
+    const remedy = 'a server with an address of this machine is local with every method';
     throw new LvsError('EOPNOTSUPP', `forwarding method '${method}' is not supported yet: ${remedy}`);
   }
 }
