@@ -562,10 +562,11 @@ export class Director {
    * way out, for one that the server sends, and counts it so (ip_vs_out_icmp).
    */
   #countAnswer(id: number): void {
-    const isNat =
-      (this.connections.records[(id << RECORD_SHIFT) + FLAGS] & IP_VS_CONN_F_FWD_MASK) === IP_VS_CONN_F_MASQ;
+    const flags = this.connections.records[(id << RECORD_SHIFT) + FLAGS];
     const server = this.connections.serverOf(id);
-    if (isNat || server?.available !== true) return;
+    // One-packet connections are in no table, so it does not find those.
+    const isFound = (flags & IP_VS_CONN_F_FWD_MASK) !== IP_VS_CONN_F_MASQ && (flags & IP_VS_CONN_F_ONE_PACKET) === 0;
+    if (!isFound || server?.available !== true) return;
     server.counters[OUT_PACKETS]++;
     server.counters[OUT_BYTES] += this.departure.length - ETH_HLEN;
   }
