@@ -14,13 +14,14 @@ describe("ballast realserver with the kernel's own devices", { skip }, () => {
   });
   after(() => site?.close());
 
-  for (const one of CASES) {
+  // Direct routing has no device: test/netns/realserver.test.ts.
+  for (const one of CASES.slice(1)) {
     test(one.name, async () => {
       const { server } = site;
       const before = await server.look();
       await server.ballast('up', ...one.options);
       const status = await server.ballast('status');
-      assert.match(status, one.options.includes('dr') ? /^direct routing for / : /by the kernel's devices\n$/);
+      assert.match(status, /by the kernel's devices\n$/);
       await site.assertAnswered(one);
       assert.equal(await server.ballast('up', ...one.options), status);
       assert.equal(await server.ballast('down'), 'nothing is up\n');
