@@ -28,6 +28,7 @@ const PACKAGES = {
   'ssh-keygen': ['openssh-client'],
   sshd: ['openssh-server'],
   traceroute: ['traceroute'],
+  usrsctp: ['libusrsctp-examples'],
   wrk: ['wrk'],
 } as const satisfies Record<string, readonly string[]>;
 
@@ -52,6 +53,7 @@ export const TEST_PROGRAMS: readonly Program[] = [
   'ssh-keygen',
   'sshd',
   'traceroute',
+  'usrsctp',
   'wrk',
   ...ORACLE_PROGRAMS,
 ];
@@ -62,6 +64,7 @@ export const BENCH_PROGRAMS: readonly Program[] = ['haproxy', 'nft', 'nginx', 'n
 /** Things that are no programs but files. */
 const FILES: Readonly<Partial<Record<Program, string>>> = {
   'nginx-stream': '/usr/lib/nginx/modules/ngx_stream_module.so',
+  usrsctp: '/usr/lib/usrsctp/echo_server',
 };
 
 /** A plain user's PATH lacks the folders of system programs. */
