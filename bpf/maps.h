@@ -51,6 +51,7 @@ enum stat {
 	STAT_FRAGMENT,  /* a fragment that may be one of those: to the engine */
 	STAT_MALFORMED, /* headers cut short or senseless: to the kernel's stack */
 	STAT_ERROR,     /* an ICMP error about one of those: to the engine */
+	STAT_SECURITY,  /* AH or ESP between such addresses: to the engine */
 	STAT_MAX,
 };
 

@@ -40,6 +40,7 @@ enum parsed {
 	PARSED,     /* source and dest hold the endpoints */
 	OTHER,      /* another protocol: none of our business */
 	FRAGMENT,   /* source and dest hold the addresses, with port and protocol 0 */
+	SECURITY,   /* the same: AH or ESP, which have no ports */
 	ICMP_ERROR, /* the same of the packet that it quotes */
 	MALFORMED,
 };
@@ -111,6 +112,8 @@ static __always_inline enum parsed parse_ipv4(const struct iphdr *ip, const void
 	read_ipv4(ip, source, dest);
 	if (ip->frag_off & htons(IP_FRAGMENT))
 		return FRAGMENT;
+	if (ip->protocol == IPPROTO_ESP || ip->protocol == IPPROTO_AH)
+		return SECURITY;
 	return parse_ports((const void *)ip + header, end, ip->protocol, source, dest);
 }
 
@@ -144,6 +147,8 @@ static __always_inline enum parsed parse_ipv6(const struct ipv6hdr *ip, const vo
 	if (protocol == IPPROTO_ICMPV6)
 		return parse_icmpv6(next, end, source, dest);
 	read_ipv6(ip, source, dest);
+	if (protocol == IPPROTO_ESP)
+		return SECURITY;
 	return parse_ports(next, end, protocol, source, dest);
 }
 

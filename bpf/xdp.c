@@ -5,7 +5,7 @@
  * firewall marks may make a service of it, and what a real server answers to
  * somebody else than the director itself, go to the AF_XDP socket of the queue
  * that they arrived on, and so do fragments and ICMP errors that may belong to
- * those; everything else passes. Holds no policy and changes no byte. Without a
+ * those, and AH and ESP; everything else passes. Holds no policy and changes no byte. Without a
  * socket in that slot the frame passes too.
  */
 #include "kernel.h"
@@ -111,10 +111,10 @@ int ballast(struct xdp_md *ctx)
 	else
 		return pass(STAT_PASSED);
 
-	if (unlikely(parsed == FRAGMENT)) {
+	if (unlikely(parsed == FRAGMENT || parsed == SECURITY)) {
 		if (bpf_map_lookup_elem(&services, &dest) || has_prefixes() ||
 		    (bpf_map_lookup_elem(&servers, &source) && !is_own(&dest)))
-			return to_engine(ctx, STAT_FRAGMENT);
+			return to_engine(ctx, parsed == FRAGMENT ? STAT_FRAGMENT : STAT_SECURITY);
 		return pass(STAT_PASSED);
 	}
 	if (unlikely(parsed == ICMP_ERROR))

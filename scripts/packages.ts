@@ -13,6 +13,7 @@ const PACKAGES = {
   gcc: ['gcc', 'libc6-dev'],
   haproxy: ['haproxy'],
   ip: ['iproute2'],
+  iperf3: ['iperf3'],
   iptables: ['iptables'],
   'iptables-legacy': ['iptables'],
   ipvsadm: ['ipvsadm'],
@@ -26,6 +27,8 @@ const PACKAGES = {
   ssh: ['openssh-client'],
   'ssh-keygen': ['openssh-client'],
   sshd: ['openssh-server'],
+  traceroute: ['traceroute'],
+  usrsctp: ['libusrsctp-examples'],
   wrk: ['wrk'],
 } as const satisfies Record<string, readonly string[]>;
 
@@ -41,6 +44,7 @@ export const TEST_PROGRAMS: readonly Program[] = [
   'ethtool',
   'gcc',
   'ip',
+  'iperf3',
   'iptables',
   'nft',
   'redis-cli',
@@ -48,6 +52,8 @@ export const TEST_PROGRAMS: readonly Program[] = [
   'ssh',
   'ssh-keygen',
   'sshd',
+  'traceroute',
+  'usrsctp',
   'wrk',
   ...ORACLE_PROGRAMS,
 ];
@@ -58,6 +64,7 @@ export const BENCH_PROGRAMS: readonly Program[] = ['haproxy', 'nft', 'nginx', 'n
 /** Things that are no programs but files. */
 const FILES: Readonly<Partial<Record<Program, string>>> = {
   'nginx-stream': '/usr/lib/nginx/modules/ngx_stream_module.so',
+  usrsctp: '/usr/lib/usrsctp/echo_server',
 };
 
 /** A plain user's PATH lacks the folders of system programs. */

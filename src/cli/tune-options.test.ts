@@ -52,7 +52,34 @@ test('on a mark a state that two protocols have needs its protocol', () => {
   assert.throws(() => read('--timeout ESTABLISHED=1', MARK), { message: /write tcp:ESTABLISHED or sctp:ESTABLISHED$/ });
 });
 
+test('FULLNAT’s pool, how servers hear of clients, and QUIC', () => {
+  assert.deepEqual(read('--local-pool blue --client-address toa:200'), {
+    localPool: 'blue',
+    clientAddress: 'toa',
+    toaKind: 200,
+  });
+  assert.deepEqual(read('--local-pool default --client-address off'), {
+    localPool: null,
+    clientAddress: null,
+    toaKind: null,
+  });
+  assert.deepEqual(read('--quic quic-lb:2 --quic-id 10.0.0.2:443=a1b2 --quic-id 10.0.0.3:443=', DNS), {
+    quic: { encoding: 'quic-lb', serverIdLength: 2, ids: { '10.0.0.2:443': 'a1b2', '10.0.0.3:443': null } },
+  });
+  assert.deepEqual(read('--quic off', DNS), { quic: null });
+  const tuning = {
+    localPool: 'blue',
+    clientAddress: 'proxy-v2',
+    quic: { encoding: 'katran', ids: { a: '7' } },
+  } as const;
+  assert.match(formatTuning(tuning, DNS), /local-pool +blue\nclient-address +proxy-v2\nquic +katran\nquic-id a +7\n/);
+});
+
 for (const [line, message] of [
+  ['--client-address toa:1', /takes off, toa, toa:KIND \(2 to 255\)/],
+  ['--local-pool ..-/', /^--local-pool takes a name/],
+  ['--quic quick', /^--quic takes off, quic-lb/],
+  ['--quic-id =7', /^--quic-id takes SERVER=ID/],
   ['--fresh-syn yes', /^--fresh-syn takes on or off, not 'yes'$/],
   ['--slow-start soon', /^--slow-start 'soon': not a number of seconds$/],
   ['--slow-start=-1', /not a number of seconds$/],

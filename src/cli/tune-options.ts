@@ -16,6 +16,8 @@ export const TUNE_OPTIONS = {
   'slow-start': { type: 'string' },
   'local-pool': { type: 'string' },
   'client-address': { type: 'string' },
+  quic: { type: 'string' },
+  'quic-id': { type: 'string', multiple: true },
   reset: { type: 'boolean' },
 } as const;
 
@@ -28,6 +30,8 @@ export interface TuneValues {
   readonly 'slow-start'?: string | undefined;
   readonly 'local-pool'?: string | undefined;
   readonly 'client-address'?: string | undefined;
+  readonly quic?: string | undefined;
+  readonly 'quic-id'?: readonly string[] | undefined;
 }
 
 type Seconds = number | null;
@@ -53,6 +57,7 @@ export function readTuning(values: TuneValues, key: ServiceKey): TuningPatch {
     ...(slowStart !== undefined && { slowStartSeconds: readSeconds(`--slow-start '${slowStart}'`, slowStart) }),
     ...readPool(values['local-pool']),
     ...readClientAddress(values['client-address']),
+    ...readQuic(values.quic, values['quic-id']),
   };
 }
 
@@ -71,8 +76,10 @@ export function formatTuning(tuning: ServiceTuning, key: ServiceKey): string {
       ['quiesce-ends-affinity', onOff(tuning.quiesceEndsAffinity)],
       ['hash-skips-quiesced', onOff(tuning.hashSkipsQuiesced)],
       ['slow-start', slowStartSeconds === 0 ? 'off' : `${slowStartSeconds} s`],
-      ['local-pool', tuning.localPool ?? 'default'],
-      ['client-address', formatClientAddress(tuning)],
+      ...(tuning.localPool === undefined ? [] : [['local-pool', tuning.localPool]]),
+      ...(tuning.clientAddress === undefined ? [] : [['client-address', formatClientAddress(tuning)]]),
+      ...(tuning.quic === undefined ? [] : [['quic', tuning.quic.encoding]]),
+      ...Object.entries(tuning.quic?.ids ?? {}).map(([server, id]) => [`quic-id ${server}`, id]),
       ...states('tcp'),
       ...states('sctp'),
       ...(timeouts.udp === undefined ? [] : [[label('udp', 'UDP'), `${timeouts.udp} s`]]),
@@ -86,6 +93,29 @@ function readPool(name: string | undefined): TuningPatch {
   if (!/^[\w.-]{1,64}$/.test(name))
     throw new UsageError(`--local-pool takes a name of letters, digits, _ . -, not '${name}'`);
   return { localPool: name === 'default' ? null : name };
+}
+
+/** `quic-lb`, `quic-lb:SERVER-ID-LENGTH`, `katran`, `dpvs` or `off`; ids as `SERVER=ID`, an empty one takes it back. */
+function readQuic(text: string | undefined, ids: readonly string[] = []): TuningPatch {
+  if (text === 'off') return { quic: null };
+  const match = text === undefined ? [] : /^(quic-lb|katran|dpvs)(?::(\d{1,2}))?$/.exec(text);
+  if (match === null) {
+    throw new UsageError(`--quic takes off, quic-lb, quic-lb:SERVER-ID-LENGTH, katran or dpvs, not '${text}'`);
+  }
+  const [, encoding, length] = match;
+  const entries = ids.map((one): [string, string | null] => {
+    const at = one.lastIndexOf('=');
+    if (at <= 0) throw new UsageError(`--quic-id takes SERVER=ID, not '${one}'`);
+    return [one.slice(0, at), at === one.length - 1 ? null : one.slice(at + 1)];
+  });
+  if (encoding === undefined && entries.length === 0) return {};
+  return {
+    quic: {
+      ...(encoding !== undefined && { encoding: encoding as 'quic-lb' }),
+      ...(length !== undefined && { serverIdLength: Number(length) }),
+      ...(entries.length > 0 && { ids: Object.fromEntries(entries) }),
+    },
+  };
 }
 
 /** `toa`, `toa:KIND`, `proxy-v1`, `proxy-v2` or `off`. */
@@ -108,8 +138,7 @@ function readClientAddress(text: string | undefined): TuningPatch {
 }
 
 function formatClientAddress({ clientAddress, toaKind }: ServiceTuning): string {
-  if (clientAddress === undefined) return 'off';
-  return clientAddress === 'toa' && toaKind !== undefined ? `toa:${toaKind}` : clientAddress;
+  return clientAddress === 'toa' && toaKind !== undefined ? `toa:${toaKind}` : `${clientAddress}`;
 }
 
 /** `null` for off, which is what a service without tuning is. */

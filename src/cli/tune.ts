@@ -25,6 +25,9 @@ ipvsadm (-t ADDRESS:PORT, -u ADDRESS:PORT, --sctp-service ADDRESS:PORT, -f MARK 
   --local-pool NAME               addresses from which FULLNAT speaks to its servers ('ballast local')
   --client-address HOW            how servers with FULLNAT hear of the client: toa, toa:KIND (a TCP option), proxy-v1,
                                   proxy-v2 (a PROXY header; UDP has proxy-v2 alone), or off
+  --quic ENCODING                 QUIC clients keep their server when their address changes: how servers write their id into
+                                  connection IDs, quic-lb[:ID-LENGTH], katran, dpvs, or off
+  --quic-id SERVER=ID             the id of a server, ADDRESS:PORT=ID: hexadecimal for quic-lb, a number for katran; repeat
   --reset                         forget what was tuned; together with others: all but those
   --socket PATH                   socket of the daemon
 `;

@@ -112,6 +112,7 @@ export const timeoutsBody: z.ZodType<Timeouts> = z.strictObject({ tcp: count, tc
 // ---- tuning: seconds and switches; in a patch null takes back ----
 
 const seconds = count;
+const quicEncoding = z.enum(['quic-lb', 'katran', 'dpvs']);
 const clientAddress = z.enum(['toa', 'proxy-v1', 'proxy-v2']);
 const optionKind = z.int().min(2).max(255);
 const tcpState = z.enum(TCP_STATE_NAMES);
@@ -132,6 +133,15 @@ export const tuningBody: z.ZodType<ServiceTuning> = z.strictObject({
   localPool: poolName.exactOptional(),
   clientAddress: clientAddress.exactOptional(),
   toaKind: optionKind.exactOptional(),
+  quic: z
+    .strictObject({
+      encoding: quicEncoding,
+      serverIdLength: count.exactOptional(),
+      nonceLength: count.exactOptional(),
+      configId: count.exactOptional(),
+      ids: z.record(name, z.string().max(64)).exactOptional(),
+    })
+    .exactOptional(),
 });
 
 export const tuningPatchBody: z.ZodType<TuningPatch> = z.strictObject({
@@ -150,6 +160,16 @@ export const tuningPatchBody: z.ZodType<TuningPatch> = z.strictObject({
   localPool: poolName.nullable().exactOptional(),
   clientAddress: clientAddress.nullable().exactOptional(),
   toaKind: optionKind.nullable().exactOptional(),
+  quic: z
+    .strictObject({
+      encoding: quicEncoding.exactOptional(),
+      serverIdLength: count.nullable().exactOptional(),
+      nonceLength: count.nullable().exactOptional(),
+      configId: count.nullable().exactOptional(),
+      ids: z.record(name, z.string().max(64).nullable()).nullable().exactOptional(),
+    })
+    .nullable()
+    .exactOptional(),
 });
 
 export const drainBody: z.ZodType<{ deadlineSeconds?: number }> = z.strictObject({

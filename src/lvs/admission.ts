@@ -92,9 +92,13 @@ export class Admission {
     if (headers.family === 4 && this.#host?.isLocal(4, request.source) === true) return -PASS;
     if (this.#defence.dropsPacket()) return -DROP_DEFENCE;
     if (ports >>> 16 === FTP_DATA) return -PASS;
-    if (service.isPersistent) return this.#admitPersistent(view, headers, service, ports, now);
-
     const port = ports & 0xffff;
+    if (service.quic !== undefined && headers.protocol === IPPROTO_UDP) {
+      const server = service.quic.find(view, headers);
+      if (server !== undefined)
+        return this.#open(view, headers, service, ports, server, server.port !== 0 ? server.port : port);
+    }
+    if (service.isPersistent) return this.#admitPersistent(view, headers, service, ports, now);
     // The kernel serves all ports of an address only with persistence.
     const server = service.mark !== 0 || port === service.port ? service.schedule(request) : undefined;
     if (server === undefined) return this.#leave(headers, service, ports);

@@ -61,11 +61,14 @@ test('so does the error that a client gets for a new connection in the place of 
   );
 });
 
-test('errors about NAT, about connections without a server, and those that are not sent, are not counted so', () => {
+test('errors about NAT, about connections without a server or of one packet, and those that are not sent, are not counted so', () => {
   const nat = new Site({ weights: [1] });
   nat.send(4000);
   nat.send(4000, { flags: 'A', ttl: 1 });
   assert.equal(nat.server(1).counters.outPackets, 0);
+  const datagrams = new Site({ service: 'udp:10.0.0.1:53', onePacket: true, method: 'dr', weights: [1] });
+  assert.equal(datagrams.send(4000, { ttl: 1 }), 'answer-icmp');
+  assert.equal(datagrams.server(1).counters.outPackets, 0);
   const bypass = new Site({ service: 'fwm:7', weights: [0] });
   bypass.lab.sysctl('cache_bypass', 1);
   assert.equal(bypass.send(4000, { ttl: 1 }), 'answer-icmp');

@@ -6,6 +6,8 @@
 
 import { ETH_HLEN } from '../packet/ethernet.ts';
 import {
+  IPPROTO_AH,
+  IPPROTO_ESP,
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
   IPPROTO_SCTP,
@@ -79,6 +81,9 @@ import {
 /** Most connections that one {@link Director.tick} ends. */
 const EXPIRY_BUDGET = 1024;
 
+/** Both ports of IKE (RFC 7296 §2), as a packet has them. */
+const KEY_EXCHANGE = (500 << 16) | 500;
+
 /** Place of a packet that was not. */
 const NOT_FORESEEN = -1;
 /** With so many packets of its own waiting to be sent the director makes no more errors. */
@@ -124,6 +129,7 @@ export class Director {
   readonly #errors: RelatedErrors;
   readonly #foresight: Foresight;
   readonly #words = new Int32Array(4);
+  readonly #others = new Int32Array(4);
   readonly #seed: HashSeed;
   /** Made for the first fragment. */
   #reassembly: Reassembly | undefined = undefined;
@@ -305,6 +311,8 @@ export class Director {
     if (answer !== COMPLETE) return DROP_FRAGMENT;
     const { datagram } = this.#reassembly;
     const parsed = parseFrame(datagram.memory.view, datagram.frame, datagram.length, headers);
+    // A fragment of a fragment is nobody's honest packet.
+    if (parsed === PARSE_FRAGMENT) return DROP_FRAGMENT;
     if (parsed >= PARSE_MALFORMED) return DROP_MALFORMED + parsed - PARSE_MALFORMED;
     this.departure.reset(datagram.memory, datagram.frame, datagram.length);
     this.departure.datagram = datagram;
@@ -330,10 +338,35 @@ export class Director {
   /** Neither TCP, UDP nor SCTP: ICMP errors may be about connections. */
   #other(frames: FrameMemory, now: number): number {
     const { family, protocol } = this.headers;
+    if (protocol === IPPROTO_ESP || protocol === IPPROTO_AH) return this.#security(frames, now);
     if (protocol !== (family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) return PASS;
     // A tunnel may be of another family than its service.
     if (!this.services.table.serves(family) && this.services.realServers.tunnels === 0) return PASS;
     return this.#errors.process(frames, this.headers, now);
+  }
+
+  /**
+   * AH and ESP go where the key exchange of the same two ends went, over UDP from port 500 to 500, and keep its entry alive
+   * (ip_vs_proto_ah_esp.c).
+   */
+  #security(frames: FrameMemory, now: number): number {
+    const { family, ip } = this.headers;
+    if (!this.services.table.serves(family)) return PASS;
+    const { view } = frames;
+    const length = family === 4 ? 4 : 16;
+    const source = ip + (family === 4 ? IPV4_SRC : IPV6_SRC);
+    for (let i = 0; i < 4; i++) {
+      this.#words[i] = family === 4 && i > 0 ? 0 : view.getInt32(source + (i << 2));
+      this.#others[i] = family === 4 && i > 0 ? 0 : view.getInt32(source + length + (i << 2));
+    }
+    const kind = (IPPROTO_UDP << 8) | family;
+    const entry = this.connections.table.lookupWords(kind, this.#words, this.#others, KEY_EXCHANGE);
+    const id = entry >> 1;
+    if (entry === 0 || (this.connections.records[(id << RECORD_SHIFT) + FLAGS] & CONN_F_FULLNAT) !== 0) return PASS;
+    const server = this.connections.serverOf(id);
+    if ((entry & 1) !== REQUEST) return this.#reply(frames, id, server, now);
+    if (server !== undefined && !server.available) return DROP_SERVER_GONE;
+    return this.#request(frames, id, server, now);
   }
 
   /** Whether a request comes from port 0: the kernel finds no connection for those. */
@@ -529,10 +562,11 @@ export class Director {
    * way out, for one that the server sends, and counts it so (ip_vs_out_icmp).
    */
   #countAnswer(id: number): void {
-    const isNat =
-      (this.connections.records[(id << RECORD_SHIFT) + FLAGS] & IP_VS_CONN_F_FWD_MASK) === IP_VS_CONN_F_MASQ;
+    const flags = this.connections.records[(id << RECORD_SHIFT) + FLAGS];
     const server = this.connections.serverOf(id);
-    if (isNat || server?.available !== true) return;
+    // One-packet connections are in no table, so it does not find those.
+    const isFound = (flags & IP_VS_CONN_F_FWD_MASK) !== IP_VS_CONN_F_MASQ && (flags & IP_VS_CONN_F_ONE_PACKET) === 0;
+    if (!isFound || server?.available !== true) return;
     server.counters[OUT_PACKETS]++;
     server.counters[OUT_BYTES] += this.departure.length - ETH_HLEN;
   }

@@ -91,6 +91,33 @@ export interface ServiceTuning {
   readonly clientAddress?: ClientAddress;
   /** Kind of the TCP option when that is TOA, 254 when left out. */
   readonly toaKind?: number;
+  /** Routing of QUIC by connection ID, so that a client that changes its address keeps its server. UDP. */
+  readonly quic?: QuicTuning;
+}
+
+/** How servers write their id into the connection IDs that they give to clients. */
+export interface QuicTuning {
+  /** The clear-text form of draft-ietf-quic-load-balancers, Katran's or DPVS's. */
+  readonly encoding: 'quic-lb' | 'katran' | 'dpvs';
+  /** quic-lb: bytes of a server id, 1 … 15; those of the first of `ids` when left out. */
+  readonly serverIdLength?: number;
+  /** quic-lb: bytes of the nonce, 4 and more; 4 when left out, which fits all longer ones. */
+  readonly nonceLength?: number;
+  /** quic-lb: configuration, 0 … 6; 0 when left out. */
+  readonly configId?: number;
+  /**
+   * Ids by server, `192.168.1.1:443`: for quic-lb in hexadecimal, for Katran a number. DPVS's follow from the addresses.
+   */
+  readonly ids?: Readonly<Record<string, string>>;
+}
+
+/** A change of {@link QuicTuning}: null takes back. */
+export interface QuicPatch {
+  readonly encoding?: QuicTuning['encoding'];
+  readonly serverIdLength?: number | null;
+  readonly nonceLength?: number | null;
+  readonly configId?: number | null;
+  readonly ids?: Readonly<Record<string, string | null>> | null;
 }
 
 /** By TCP option 254 (TOA), or by a header of the PROXY protocol before the client's data. */
@@ -140,6 +167,7 @@ export interface TuningPatch {
   readonly localPool?: string | null;
   readonly clientAddress?: ClientAddress | null;
   readonly toaKind?: number | null;
+  readonly quic?: QuicPatch | null;
 }
 
 /** What tells one real server of a service from another. */

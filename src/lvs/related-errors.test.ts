@@ -187,6 +187,9 @@ test('an error about direct routing that passes by on its way to the client coun
   assert.equal(site.lab.packet(error).verdict, 'pass');
   const { outPackets, outBytes } = site.server(1).counters;
   assert.deepEqual([outPackets, outBytes], [1, error.length]);
+  const last = icmp({ src: '192.168.1.99', dst: site.clientAddress(1), type: 3, code: 1, about, ttl: 1 });
+  assert.equal(site.lab.packet(last).verdict, 'pass');
+  assert.equal(site.server(1).counters.outPackets, 1, 'what does not get there does not count');
 });
 
 test('errors do not prolong connections', () => {

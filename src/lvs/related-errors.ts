@@ -77,8 +77,8 @@ export class RelatedErrors {
     if (entry !== 0 && (entry & 1) === REPLY) return this.#toClient(view, headers, quoted, id);
     const own = table.lookupWords(kind, this.#source, this.#destination, ports);
     if (own !== 0 && (own & 1) === REQUEST && !this.#isNat(own >> 1)) {
-      // It goes to the client by itself, from the server's name, and counts as the server's.
-      this.#countOut(own >> 1, headers);
+      // It goes to the client by itself, from the server's name, and counts as the server's, if it gets that far.
+      if (hopsOf(view, headers) > 1) this.#countOut(own >> 1, headers);
       return PASS;
     }
     if (entry === 0 || records[(id << RECORD_SHIFT) + PORTS_REQUEST] >>> 16 === 0) return PASS;

@@ -77,6 +77,28 @@ for (const { service, own, router, header } of FAMILIES) {
       assert.equal(send(1401 - overhead).verdict, 'forward');
     });
 
+    test(`${name}: what a router says holds for all services of the machine behind the tunnel`, () => {
+      const { send, site } = bound(new Place(service, tunnel));
+      const other = new Site({
+        lab: site.lab,
+        service: service.replace(/80$/, '81'),
+        method: 'tun',
+        weights: [],
+        serverPort: 80,
+      });
+      other.add(1, 1, { tunnel });
+      other.send(4000);
+      const about = send(1400).packet!.slice(0, header === 40 ? 1232 : 548);
+      const { verdict } = site.lab.packet(icmp({ src: router, dst: own, ...tooBig, rest: 1400, about }));
+      assert.equal(verdict, 'answer-icmp');
+      for (const each of [site, other]) {
+        const bare = each.request(4000, { flags: 'A' });
+        const packet = each.request(4000, { flags: 'A', payload: 'x'.repeat(1400 - bare.length) });
+        if (!each.isIpv6) packet.set(withDf(packet), 0);
+        assert.equal(each.lab.packet(packet).verdict, 'answer-icmp');
+      }
+    });
+
     test(`${name}: other errors are told to the client in the service's name`, () => {
       const { send, site } = bound(new Place(service, tunnel));
       const about = send(100).packet!;

@@ -36,7 +36,7 @@ import {
 import type { FrameMemory } from './frame-memory.ts';
 import type { HostAddresses } from './host-addresses.ts';
 import { HOST_UNREACHABLE, type IcmpAnswers, isTooBig, TOO_BIG } from './icmp-answers.ts';
-import type { RealServers } from './service/real-servers.ts';
+import { RealServers } from './service/real-servers.ts';
 import type { Server } from './service/server.ts';
 import { OUT_BYTES, OUT_PACKETS } from './service/traffic.ts';
 import { ABSORBED, ANSWER, DROP_CHECKSUM, PASS } from './verdict.ts';
@@ -61,6 +61,7 @@ export class TunnelErrors {
   readonly #source = new Int32Array(4);
   readonly #destination = new Int32Array(4);
   #server: Server | undefined = undefined;
+  #innerFamily = 0;
 
   constructor(parts: TunnelErrorsParts) {
     this.#parts = parts;
@@ -72,15 +73,17 @@ export class TunnelErrors {
     if (servers.tunnels === 0) return PASS;
     const { view } = frames;
     const at = this.#innerOf(view, quoted);
-    const server = this.#server;
-    if (at === 0 || server === undefined) return PASS;
+    const known = this.#server;
+    if (at === 0 || known === undefined) return PASS;
     const { family } = headers;
     if (host?.isLocal(family, this.#read(view, headers, false)) !== true) return PASS;
     const inner = this.#inner;
-    const innerFamily = server.service.family;
+    const innerFamily = this.#innerFamily;
     if (!parseQuoted(view, at, headers.end, innerFamily, inner) || !isTracked(inner.protocol)) return PASS;
     const id = this.#connectionOf(view, inner);
-    if (id === 0 || connections.serverOf(id) !== server) return PASS;
+    // The same machine may serve other services by a tunnel.
+    const server = id === 0 ? undefined : connections.serverOf(id);
+    if (server === undefined || !RealServers.sharesTunnel(known, server)) return PASS;
     if (!isIcmpValid(view, headers)) return DROP_CHECKSUM;
 
     const type = view.getUint8(headers.transport + ICMP_TYPE);
@@ -89,7 +92,11 @@ export class TunnelErrors {
     const tellsMtu = isTooBig(family, type, code);
     if (tellsMtu) {
       const { forwarder } = this.#parts;
-      forwarder.learnMtu(server, family === 4 ? rest & 0xffff : rest >>> 0, now);
+      const told = family === 4 ? rest & 0xffff : rest >>> 0;
+      const near = servers.tunnelsNear(server);
+      for (let i = 0; i < near.length; i++) {
+        if (RealServers.sharesTunnel(server, near[i])) forwarder.learnMtu(near[i], told, now);
+      }
       const asks = innerFamily === 6 || (view.getUint16(inner.ip + IPV4_FRAGMENT) & IPV4_DF) !== 0;
       if (!asks) return ABSORBED;
       return this.#tell(frames, headers, server, TOO_BIG, 0, 0, forwarder.tunnelMtu(server, now), now);
@@ -135,7 +142,7 @@ export class TunnelErrors {
     return ANSWER;
   }
 
-  /** Where the packet inside of a quoted tunnel packet begins, its server in `#server`; 0 for none. */
+  /** Where the packet inside of a quoted tunnel packet begins, its server in `#server`, its family in `#innerFamily`; 0 for none. */
   #innerOf(view: DataView, quoted: Headers): number {
     const { family, ip, transport, end, protocol } = quoted;
     if (end - transport < GRE_HLEN) return 0;
@@ -162,7 +169,8 @@ export class TunnelErrors {
   #finds(view: DataView, quoted: Headers, port: number, kind: number, innerFamily: number): boolean {
     const found = this.#parts.servers.findTunnel(quoted.family, this.#read(view, quoted, false), port);
     this.#server = found;
-    return found !== undefined && found.tunnel.kind === kind && found.service.family === innerFamily;
+    this.#innerFamily = innerFamily;
+    return found !== undefined && found.tunnel.kind === kind;
   }
 
   /** The tunnelled connection of a client's packet. */

@@ -24,6 +24,15 @@ function errorAbout(packet: Uint8Array, room: number): { error: Uint8Array; arou
   return { error: bytes.slice(AT, AT + length), around };
 }
 
+test('an IPv4 error is as urgent as network control, and keeps the kind of service that its packet asked for', () => {
+  for (let tos = 0; tos < 256; tos++) {
+    const packet = udp({ src: '10.7.0.1', dst: '10.0.0.1', sport: 4000, dport: 80, tos });
+    const { error } = errorAbout(packet, 28);
+    assert.equal(error[1], (tos & 0x1e) | 0xc0, `${tos}`);
+    assert.equal(checksumFault(error), undefined);
+  }
+});
+
 test('an IPv4 error goes back to the sender, quotes the packet and is valid, for every length', () => {
   for (let payload = 0; payload <= 1472; payload++) {
     const body = Uint8Array.from({ length: payload }, (_, i) => i * 7 + payload);

@@ -41,8 +41,9 @@ export const ICMPV6_TIME_EXCEEDED = 3;
 /** An IPv4 error is at most 576 bytes long (RFC 1812 §4.3.2.3), an IPv6 error 1280 (RFC 4443 §3). */
 const ICMP_MAX = 576;
 const ICMPV6_MAX = 1280;
-/** Precedence "internetwork control", which RFC 1812 §4.3.2.5 asks of errors and Linux sets. */
+/** Precedence "internetwork control" with the kind of service of the packet (RFC 1812 §4.3.2.5, icmp_send). */
 const TOS_ERROR = 0xc0;
+const TOS_SERVICE = 0x1e;
 const HOPS = 64;
 
 /**
@@ -67,7 +68,7 @@ export function makeIcmpError(
 
   const total = IPV4_HLEN + ICMP_HLEN + quoted;
   view.setUint8(ip + IPV4_VIHL, 0x45);
-  view.setUint8(ip + IPV4_TOS, TOS_ERROR);
+  view.setUint8(ip + IPV4_TOS, (view.getUint8(ip + IPV4_TOS) & TOS_SERVICE) | TOS_ERROR);
   view.setUint16(ip + IPV4_TOTAL, total);
   view.setUint16(ip + IPV4_ID, id);
   view.setUint16(ip + IPV4_FRAGMENT, 0);

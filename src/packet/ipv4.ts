@@ -29,5 +29,7 @@ export const IPPROTO_UDP = 17;
 /** An IPv6 packet inside of another packet. */
 export const IPPROTO_IPV6 = 41;
 export const IPPROTO_GRE = 47;
+export const IPPROTO_ESP = 50;
+export const IPPROTO_AH = 51;
 export const IPPROTO_ICMPV6 = 58;
 export const IPPROTO_SCTP = 132;

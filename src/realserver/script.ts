@@ -35,9 +35,12 @@ esac
 }
 
 const FUNCTIONS = `
-# How to undo what was done, the newest first, a line each.
+# How to undo what was done: a line each in $state, here the newest first.
 lines=
-if [ -e "$state" ]; then lines=$(cat "$state"); fi
+if [ -e "$state" ]; then
+	while read -r line; do lines="$line
+$lines"; done < "$state"
+fi
 
 noted() { # BEGINNING OF A LINE
 	case "
@@ -46,11 +49,14 @@ $*"*) return 0 ;; esac
 	return 1
 }
 
-note() {
+note() { # LINE, before it is done
 	lines="$*
 $lines"
-	echo "$lines" > "$state.new"
-	mv "$state.new" "$state"
+	echo "$*" >> "$state"
+}
+
+exists() { # DEVICE
+	[ -e "/proc/sys/net/ipv4/conf/$1" ]
 }
 
 setting() { # NAME VALUE
@@ -66,15 +72,15 @@ loosen() { # DEVICE
 }
 
 fallback() { # DEVICE MODULE
-	ip link show dev "$1" > /dev/null 2>&1 || modprobe "$2" || :
-	if ! ip link show dev "$1" > /dev/null 2>&1; then
+	exists "$1" || modprobe "$2" || :
+	if ! exists "$1"; then
 		echo "$0: this kernel has no device $1 (module $2)" >&2
 		exit 1
 	fi
 }
 
 tunnel() { # DEVICE OPTIONS OF ip link add
-	if ip link show dev "$1" > /dev/null 2>&1; then return; fi
+	if exists "$1"; then return; fi
 	noted "tunnel $1" || note tunnel "$1"
 	ip link add name "$@"
 }
@@ -86,10 +92,14 @@ switch_on() { # DEVICE
 }
 
 gue() { # -4|-6 PORT
-	ip fou show > /dev/null 2>&1 || modprobe fou
+	ports=$(ip fou show 2> /dev/null) || modprobe fou
 	# It lists both families, IPv6 with -6 behind.
-	case $1 in -6) but= ;; *) but=-v ;; esac
-	if ip fou show | grep "^port $2 gue" | grep -q $but -e ' -6'; then return; fi
+	case "$1 $ports
+" in
+	"-6 "*"port $2 gue -6"*) return ;;
+	"-4 "*"port $2 gue
+"*) return ;;
+	esac
 	noted "gue $1 $2" || note gue "$1" "$2"
 	ip "$1" fou add port "$2" gue
 }

@@ -127,7 +127,7 @@ export async function ipvsadm(stage: Stage, args: readonly string[], input = '')
 function growth(before: Readonly<Record<string, number>>, after: Readonly<Record<string, number>>): object {
   const grown = Object.entries(after)
     .map(([name, count]) => [name, count - (before[name] ?? 0)] as const)
-    .filter(([name, count]) => count !== 0 && !/^xdp-(passed|request|reply|fragment|icmp-error)$/.test(name));
+    .filter(([name, count]) => count !== 0 && !/^xdp-(passed|request|reply|fragment|icmp-error|ipsec)$/.test(name));
   return Object.fromEntries(grown);
 }
 

@@ -9,8 +9,9 @@ import { createInterface } from 'node:readline';
 import { formatAddress } from '../../src/packet/address.ts';
 import { CHUNK_INIT } from '../../src/packet/sctp.ts';
 import { fromHex, hex } from '../support/frames.ts';
-import { KernelWorld, prepareFarEnd } from './kernel-world.ts';
-import { type Listing, listingsOf, type StepOutcome, type TimedOutcome } from './outcome.ts';
+import { type IcmpStep, icmpOf, type Trace } from './icmp-step.ts';
+import { KernelWorld, type KernelWorldOptions, prepareFarEnd } from './kernel-world.ts';
+import { type Emission, type Listing, listingsOf, type StepOutcome, type TimedOutcome } from './outcome.ts';
 import {
   commandsFrom,
   conversationName,
@@ -20,7 +21,9 @@ import {
   type Scenario,
   type Step,
 } from './scenario.ts';
+import { isTunnelled } from './tunnel-frame.ts';
 import { LINE_MARK } from './uml.ts';
+import type { Side } from './world.ts';
 
 const ETH_HLEN = 14;
 /** Before the first line of each listing. */
@@ -37,6 +40,7 @@ class Play {
   readonly #world: KernelWorld;
   readonly #plain: KernelWorld;
   readonly #targets = new Map<string, Target>();
+  readonly #traces = new Map<string, Trace>();
   readonly #seen = new Set<string>();
   #endsLost = false;
 
@@ -68,7 +72,8 @@ class Play {
         await new Promise((resolve) => setTimeout(resolve, step.seconds * 1000));
         outcomes.push({ at, outcome: { kind: 'wait' } });
       } else if (step.kind !== 'ipvsadm') {
-        outcomes.push({ at, outcome: this.#step(step) });
+        const outcome = this.#step(step);
+        outcomes.push({ at, took: performance.now() - start - at, outcome });
       }
       i++;
     }
@@ -79,6 +84,8 @@ class Play {
     switch (step.kind) {
       case 'packet':
         return this.#packet(step);
+      case 'icmp':
+        return this.#icmp(step);
       case 'sysctl':
         this.#world.sysctl(step.name, step.value);
         if (step.name === 'expire_nodest_conn') this.#endsLost = step.value !== 0;
@@ -107,18 +114,58 @@ class Play {
     const packet = packetOf(step, endsOf(step, this.#targets.get(name)));
     const side = step.direction === 'request' ? 'front' : 'back';
     const emissions = this.#world.exchange(side, packet);
-    const plain = this.#plain.exchange(side, packet);
-    const forwarded = emissions.find((emission) => emission.side === 'back');
-    if (step.direction === 'request' && forwarded !== undefined) {
-      const target = destinationOf(fromHex(forwarded.frame).subarray(ETH_HLEN));
-      // With direct routing servers answer past the director.
-      if (target.address !== step.virtual) this.#targets.set(name, target);
-    }
+    const plain = isDirectors(side, packet, emissions) ? [] : this.#plain.exchange(side, packet);
+    this.#follow(step, name, emissions);
     if (this.#mayReplace(step, name)) Atomics.wait(PAUSE, 0, 0, PAUSE_MS);
     this.#seen.add(name);
     return { kind: 'packet', packet: hex(packet), side, emissions, plain };
   }
+
+  #icmp(step: IcmpStep): StepOutcome {
+    const { side, packet } = icmpOf(step, this.#traces.get(conversationName(step)));
+    const emissions = this.#world.exchange(side, packet);
+    const plain = isDirectors(side, packet, emissions) ? [] : this.#plain.exchange(side, packet);
+    return { kind: 'packet', packet: hex(packet), side, emissions, plain };
+  }
+
+  /** Notes where a packet went. */
+  #follow(step: PacketStep, name: string, emissions: readonly Emission[]): void {
+    const out = emissions.find(({ side }) => side === (step.direction === 'request' ? 'back' : 'front'));
+    if (out === undefined) return;
+    const trace = this.#traces.get(name) ?? {
+      server: step.server,
+      request: undefined,
+      reply: undefined,
+      isNat: false,
+    };
+    this.#traces.set(name, trace);
+    const frame = fromHex(out.frame);
+    const packet = frame.subarray(ETH_HLEN);
+    if (step.direction === 'reply') {
+      trace.reply = packet;
+      return;
+    }
+    trace.request = packet;
+    trace.server = frame[SERVER_OCTET];
+    const target = destinationOf(packet);
+    // Without NAT servers answer past the director.
+    trace.isNat = target.address !== step.virtual && !isTunnelled(packet);
+    if (trace.isNat) this.#targets.set(name, target);
+  }
 }
+
+/** Whether what left is of IPVS without doubt: a packet to a server, or one under another address than it came with. */
+function isDirectors(side: Side, packet: Uint8Array, emissions: readonly Emission[]): boolean {
+  if (side === 'front') return emissions.some((emission) => emission.side === 'back');
+  const [from, length] = packet[0] >>> 4 === 4 ? [12, 4] : [8, 16];
+  const source = (bytes: Uint8Array): string => hex(bytes.subarray(from, from + length));
+  return emissions.some(
+    (emission) => emission.side === 'front' && source(fromHex(emission.frame).subarray(ETH_HLEN)) !== source(packet),
+  );
+}
+
+/** The last octet of the MAC address to which a frame goes is the server's number. */
+const SERVER_OCTET = 5;
 
 /** The kernel ends a connection that another takes the place of with its next tick; until then a packet may revive it. */
 const PAUSE_MS = 25;
@@ -134,8 +181,20 @@ function destinationOf(packet: Uint8Array): Target {
   return { address: formatAddress(6, words), port: view.getUint16(42) };
 }
 
-async function playIn(name: string, scenario: Scenario, plain: KernelWorld): Promise<TimedOutcome[]> {
-  const world = new KernelWorld(name);
+/** Kernels without any virtual service, one for each kind of world. */
+const plains = new Map<string, KernelWorld>();
+
+function plainFor(options: KernelWorldOptions): KernelWorld {
+  const key = JSON.stringify(options);
+  const plain = plains.get(key) ?? new KernelWorld(`plain${plains.size}`, options);
+  plains.set(key, plain);
+  return plain;
+}
+
+async function playIn(name: string, scenario: Scenario): Promise<TimedOutcome[]> {
+  const options = { mtus: scenario.mtus, isTapped: scenario.hasLocalServers };
+  const plain = plainFor(options);
+  const world = new KernelWorld(name, options);
   try {
     return await new Play(scenario, world, plain).run();
   } finally {
@@ -145,7 +204,6 @@ async function playIn(name: string, scenario: Scenario, plain: KernelWorld): Pro
 
 async function main(folder: string): Promise<void> {
   prepareFarEnd();
-  const plain = new KernelWorld('plain');
   let serial = 0;
   const say = (line: string): void => void process.stdout.write(`${LINE_MARK}${line}\n`);
   say('ready');
@@ -156,7 +214,7 @@ async function main(folder: string): Promise<void> {
       const scenarios = JSON.parse(readFileSync(join(folder, name), 'utf8')) as Scenario[];
       const plays: Promise<TimedOutcome[]>[] = [];
       for (const scenario of scenarios) {
-        const play = playIn(`w${++serial}`, scenario, plain);
+        const play = playIn(`w${++serial}`, scenario);
         play.catch(() => {});
         plays.push(play);
         // Those that have waited long enough go first: the time that passes in a scenario stays near what it says.

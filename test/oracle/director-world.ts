@@ -14,16 +14,19 @@ import type { EngineRoute } from '../../src/dataplane/engine/route-table.ts';
 import { connectionMemoryBytes, layConnectionMemory, MS_PER_TICK } from '../../src/lvs/connection/layout.ts';
 import { Director } from '../../src/lvs/director.ts';
 import type { PortList } from '../../src/lvs/port-list.ts';
+import { ANSWER, LOCAL } from '../../src/lvs/verdict.ts';
 import { type Address, addressFamily, addressWords } from '../../src/packet/address.ts';
 import type { Prefix } from '../../src/packet/prefix.ts';
-import { hex } from '../support/frames.ts';
+import { fromHex, hex } from '../support/frames.ts';
 import { macBytes } from '../support/raw-frame.ts';
-import type { Emission } from './outcome.ts';
-import type { MarkRule } from './scenario.ts';
+import { deliveredOf, type Emission } from './outcome.ts';
+import type { Scenario } from './scenario.ts';
 import {
   FAMILIES,
   frameInto,
-  MTU,
+  MTUS,
+  type Mtus,
+  ownAddresses,
   PREFIX,
   ROUTER,
   SERVERS,
@@ -32,8 +35,6 @@ import {
   type Side,
   serverAddress,
   serverMac,
-  VIRTUALS,
-  virtualAddress,
 } from './world.ts';
 
 const FRAMES = 64;
@@ -60,8 +61,15 @@ export class DirectorWorld {
   isInDoubt = false;
   #now = 0;
   #passed = 0;
+  readonly #delivered: Emission[] = [];
+  /** Verdicts LOCAL before the present packet. */
+  #local = 0;
+  readonly #isMuted: boolean;
+  readonly #mtus: Mtus;
 
-  constructor(marks: readonly MarkRule[]) {
+  constructor({ marks, mtus = MTUS, hasLocalServers = false }: Omit<Scenario, 'name' | 'steps'>) {
+    this.#mtus = mtus;
+    this.#isMuted = hasLocalServers;
     const memory = layConnectionMemory(new ArrayBuffer(connectionMemoryBytes(MAX_CONNECTIONS)), MAX_CONNECTIONS);
     const adjacencies = new AdjacencyTable(() => {});
     const paths = new Paths(adjacencies);
@@ -100,8 +108,10 @@ export class DirectorWorld {
       frames: { view: new DataView(buffer), bytes },
       adjacencies,
       kernel: {
-        inject: () => {
-          this.#passed++;
+        inject: (offset, length) => {
+          if (this.director.verdicts[LOCAL] > this.#local)
+            this.#delivered.push(deliveredOf(bytes.slice(offset, offset + length)));
+          else this.#passed++;
           return true;
         },
       },
@@ -124,13 +134,17 @@ export class DirectorWorld {
 
   exchange(side: Side, packet: Uint8Array): Exchange {
     const passed = this.#passed;
+    this.#local = this.director.verdicts[LOCAL];
+    const answers = this.director.verdicts[ANSWER];
     const { table } = this.director.connections;
     const before = table.count;
     this.#links[side].deliver(frameInto(side, packet));
     this.#engine.turn(this.#now | 0);
-    const emissions = SIDE_NAMES.flatMap((each) =>
+    const sent = SIDE_NAMES.flatMap((each) =>
       this.#links[each].sent.splice(0).map((frame) => ({ side: each, frame: hex(frame) })),
     );
+    const isRefusal = this.#isMuted && this.director.verdicts[ANSWER] > answers && sent.every(isPortUnreachable);
+    const emissions = isRefusal ? [] : [...sent, ...this.#delivered.splice(0)];
     const isPassed = this.#passed > passed;
     this.isInDoubt ||= isPassed && table.count < before;
     return { emissions, isPassed };
@@ -160,7 +174,7 @@ export class DirectorWorld {
     for (const side of SIDE_NAMES) {
       const link = this.#links[side];
       this.#engine.links.push(link);
-      adjacencies.setLink(link.index, { link, mac: Uint8Array.from(macBytes(SIDES[side].mac)), mtu: MTU });
+      adjacencies.setLink(link.index, { link, mac: Uint8Array.from(macBytes(SIDES[side].mac)), mtu: this.#mtus[side] });
     }
     adjacencies.routes.replace(routes());
     const setNeighbour = (side: Side, address: string, mac: string): void => {
@@ -172,7 +186,15 @@ export class DirectorWorld {
       setNeighbour('front', ROUTER.address[family], ROUTER.mac);
       for (let i = 1; i <= SERVERS; i++) setNeighbour('back', serverAddress(i, family), serverMac(i));
     }
+    // What was found out before is over.
+    adjacencies.forget(() => {});
   }
+}
+
+/** What the kernel's side cannot tell from refusals of its own stack, which is muted. */
+function isPortUnreachable({ frame }: Emission): boolean {
+  const packet = fromHex(frame).subarray(14);
+  return packet[0] >>> 4 === 4 ? packet[20] === 3 && packet[21] === 3 : packet[40] === 1 && packet[41] === 4;
 }
 
 function routes(): EngineRoute[] {
@@ -186,9 +208,7 @@ function routes(): EngineRoute[] {
       metric: 0,
       interfaceIndex: INDEXES[side],
     });
-    const own = Array.from({ length: VIRTUALS }, (_, i) =>
-      route(virtualAddress(i + 1, family), whole, 'local', 'front'),
-    );
+    const own = ownAddresses(family).map((address) => route(address, whole, 'local', 'front'));
     const links = SIDE_NAMES.flatMap((side) => [
       route(SIDES[side].address[family], whole, 'local', side),
       route(SIDES[side].address[family], PREFIX[family], 'unicast', side),

@@ -4,6 +4,7 @@
 // (one CPU, veth), so what came out of it can be read at once.
 
 import { execFileSync, spawnSync } from 'node:child_process';
+import { setOffloads } from '../../src/linux/ethtool.ts';
 import { createNamespace, inNamespace, removeNamespace } from '../../src/linux/netns.ts';
 import { PollSet } from '../../src/linux/poll.ts';
 import { addAddress } from '../../src/linux/route/address.ts';
@@ -12,16 +13,19 @@ import { setNeighbour } from '../../src/linux/route/neighbour.ts';
 import { addRoute } from '../../src/linux/route/route.ts';
 import { openRouteSocket } from '../../src/linux/route/route-socket.ts';
 import { writeSysctl } from '../../src/linux/sysctl.ts';
-import type { Address } from '../../src/packet/address.ts';
+import type { Address, Family } from '../../src/packet/address.ts';
 import { addressBytes, hex } from '../support/frames.ts';
-
 import { macBytes } from '../support/raw-frame.ts';
 import { FrameSocket } from '../support/veth-lab.ts';
+import { LocalTaps } from './local-taps.ts';
 import type { Emission } from './outcome.ts';
 import type { MarkRule } from './scenario.ts';
 import {
   FAMILIES,
   frameInto,
+  MTUS,
+  type Mtus,
+  ownAddresses,
   PREFIX,
   ROUTER,
   SERVERS,
@@ -30,8 +34,6 @@ import {
   type Side,
   serverAddress,
   serverMac,
-  VIRTUALS,
-  virtualAddress,
 } from './world.ts';
 
 /** The namespace of the far ends, shared by all worlds. */
@@ -52,6 +54,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
 const ETH_P_ARP = 0x0806;
 const ARP_REPLY = 2;
 const PATIENCE_MS = 1000;
+/** Of the far ends, which take everything. */
+const FAR_MTU = 9000;
 const IPPROTO_ICMPV6 = 58;
 const IPPROTO_HOPOPTS = 0;
 const DISCOVERY: readonly number[] = [133, 134, 135, 136];
@@ -67,15 +71,28 @@ export function prepareFarEnd(): void {
   writeSysctl('net.ipv4.icmp_msgs_burst', '100000000');
 }
 
+export interface KernelWorldOptions {
+  readonly mtus?: Mtus | undefined;
+  /** Tells what the network stack is given, and lets it not refuse that. */
+  readonly isTapped?: boolean | undefined;
+}
+
 export class KernelWorld {
   readonly name: string;
   readonly #sockets: Readonly<Record<Side, FrameSocket>>;
   readonly #polls = new PollSet(1);
 
-  constructor(name: string) {
+  readonly #taps: LocalTaps | undefined;
+
+  constructor(name: string, { mtus = MTUS, isTapped = false }: KernelWorldOptions = {}) {
     this.name = name;
     createNamespace(name);
-    inNamespace(name, () => this.#furnish());
+    this.#taps = inNamespace(name, () => {
+      this.#furnish(mtus);
+      if (!isTapped) return undefined;
+      muteStack();
+      return new LocalTaps();
+    });
     this.#sockets = inNamespace(FAR, () => ({ front: this.#open('front'), back: this.#open('back') }));
     this.#polls.add(this.#sockets.front.fd);
   }
@@ -100,7 +117,7 @@ export class KernelWorld {
     for (let frame = back.receive(); frame !== undefined; frame = back.receive()) {
       if (!isHousekeeping(frame)) emissions.push({ side: 'back', frame: hex(frame) });
     }
-    return emissions;
+    return this.#taps === undefined ? emissions : [...emissions, ...this.#taps.take()];
   }
 
   /** Runs the real ipvsadm. */
@@ -130,22 +147,26 @@ export class KernelWorld {
 
   close(): void {
     for (const socket of Object.values(this.#sockets)) socket.close();
+    this.#taps?.close();
     removeNamespace(this.name);
   }
 
-  #furnish(): void {
+  #furnish(mtus: Mtus): void {
     for (const [name, value] of Object.entries(SETTINGS)) writeSysctl(name, value);
     const socket = openRouteSocket();
     try {
       changeLink(socket, 'lo', { up: true });
       for (const side of SIDE_NAMES) {
-        createVeth(socket, { name: side, mac: SIDES[side].mac }, { name: this.#far(side), namespace: FAR });
+        const far = { name: this.#far(side), namespace: FAR, mtu: FAR_MTU };
+        createVeth(socket, { name: side, mac: SIDES[side].mac, mtu: mtus[side] }, far);
+        // Checksums that are left to the device would not be in the frames.
+        setOffloads(side, { txChecksum: false });
         writeSysctl(`net.ipv4.conf.${side}.rp_filter`, '0');
         changeLink(socket, side, { up: true });
       }
       for (const family of FAMILIES) {
-        for (let i = 1; i <= VIRTUALS; i++) {
-          addAddress(socket, 'lo', virtualAddress(i, family) as Address, family === 4 ? 32 : 128, { nodad: true });
+        for (const address of ownAddresses(family)) {
+          addAddress(socket, 'lo', address as Address, family === 4 ? 32 : 128, { nodad: true });
         }
         for (const side of SIDE_NAMES) {
           addAddress(socket, side, SIDES[side].address[family] as Address, PREFIX[family], { nodad: true });
@@ -175,6 +196,26 @@ export class KernelWorld {
   #far(side: Side): string {
     return `${this.name}-${side}`;
   }
+}
+
+/**
+ * The stack's own refusals, of what is for servers on the director itself, would count as those servers' answers, as they would
+ * in life. The director's side has no stack.
+ */
+function muteStack(): void {
+  const rules = (family: Family, refusals: readonly string[]): string =>
+    [
+      '*mangle',
+      ...ownAddresses(family).flatMap((address) =>
+        refusals.map((refusal) => `-A OUTPUT -s ${address} ${refusal} -j DROP`),
+      ),
+      'COMMIT',
+      '',
+    ].join('\n');
+  const ipv4 = ['-p tcp', '-p icmp --icmp-type port-unreachable', '-p icmp --icmp-type protocol-unreachable'];
+  const ipv6 = ['-p tcp', '-p icmpv6 --icmpv6-type port-unreachable'];
+  execFileSync('iptables-legacy-restore', ['--noflush'], { input: rules(4, ipv4) });
+  execFileSync('ip6tables-legacy-restore', ['--noflush'], { input: rules(6, ipv6) });
 }
 
 /** An ARP request of the router for the director's address on its side (RFC 826). */

@@ -10,7 +10,7 @@ import { ORACLE_PROGRAMS } from '../../scripts/packages.ts';
 import { OracleKernel } from './kernel.ts';
 import type { TimedOutcome } from './outcome.ts';
 import { describe, writePcap } from './report.ts';
-import { type OracleTally, runOracle, scenariosOf } from './run-oracle.ts';
+import { forwardScenariosOf, type OracleTally, runOracle, scenariosOf } from './run-oracle.ts';
 import type { Scenario } from './scenario.ts';
 import type { Finding } from './shrink.ts';
 
@@ -21,6 +21,8 @@ const HELP = `usage: npm run oracle -- [OPTIONS]
   --first I       number of the first (default 0)
   --packets P     packets in each (default 200)
   --record FILE   write every scenario with what the kernel made of it, a line of JSON each
+  --about WHAT    scheduling (default), or forwarding: methods, tunnels, path MTU, ICMP errors
+  --fragments     with forwarding: also packets that have to be cut, or come in fragments
   --replay FILE   compare the director with what was recorded; needs neither root nor the kernel
   --output DIR    where scenarios and captures of differences go (default oracle-differences)
 `;
@@ -60,6 +62,8 @@ function readOptions(args: readonly string[]): {
   first: number;
   cases: number;
   packets: number;
+  about: string;
+  fragments: boolean;
   record: string | undefined;
   replay: string | undefined;
   output: string;
@@ -72,13 +76,18 @@ function readOptions(args: readonly string[]): {
       first: { type: 'string', default: '0' },
       cases: { type: 'string', default: '40' },
       packets: { type: 'string', default: '200' },
+      about: { type: 'string', default: 'scheduling' },
+      fragments: { type: 'boolean', default: false },
       record: { type: 'string' },
       replay: { type: 'string' },
       output: { type: 'string', default: 'oracle-differences' },
       help: { type: 'boolean', default: false },
     },
   });
-  const { record, replay, output, help } = values;
+  const { about, fragments, record, replay, output, help } = values;
+  if (about !== 'scheduling' && about !== 'forwarding') {
+    throw new RangeError(`--about '${about}' is neither scheduling nor forwarding`);
+  }
   const number = (name: 'seed' | 'first' | 'cases' | 'packets', least = 1): number => {
     const value = Number(values[name]);
     if (Number.isSafeInteger(value) && value >= least) return value;
@@ -90,19 +99,23 @@ function readOptions(args: readonly string[]): {
     cases: number('cases'),
     packets: number('packets'),
   };
-  return { ...numbers, record, replay, output, help };
+  return { ...numbers, about, fragments, record, replay, output, help };
 }
 
 async function live(
-  options: { seed: number; first: number; cases: number; packets: number; record: string | undefined },
+  options: ReturnType<typeof readOptions>,
   onFinding: (finding: Finding) => void,
 ): Promise<OracleTally> {
-  const { seed, first, cases, packets, record } = options;
+  const { seed, first, cases, packets, about, fragments, record } = options;
+  const scenarios =
+    about === 'forwarding'
+      ? forwardScenariosOf(seed, first, cases, packets, { fragments })
+      : scenariosOf(seed, first, cases, packets);
   installPrograms(ORACLE_PROGRAMS, console.log);
   if (record !== undefined) writeFileSync(record, '');
   const kernel = await OracleKernel.boot();
   try {
-    return await runOracle(scenariosOf(seed, first, cases, packets), {
+    return await runOracle(scenarios, {
       play: (scenarios) => kernel.play(scenarios),
       say: console.log,
       ...(record !== undefined && {

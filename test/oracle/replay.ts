@@ -3,7 +3,7 @@
 // first step at which they differ.
 
 import { fromHex } from '../support/frames.ts';
-import { type Disagreement, differenceOf } from './compare.ts';
+import { Choices, type Disagreement, differenceOf } from './compare.ts';
 import { DirectorWorld } from './director-world.ts';
 import { type Listing, listingsOf, type StepOutcome, type TimedOutcome } from './outcome.ts';
 import { commandsFrom, type Scenario, type Step } from './scenario.ts';
@@ -25,18 +25,19 @@ export interface ReplayResult {
 
 /** Compares what the kernel made of `scenario` with the director. */
 export async function replay(scenario: Scenario, kernel: readonly TimedOutcome[]): Promise<ReplayResult> {
-  const world = new DirectorWorld(scenario.marks);
+  const world = new DirectorWorld(scenario);
+  const choices = new Choices();
   const director: TimedOutcome[] = [];
   let packets = 0;
   for (let i = 0; i < scenario.steps.length; ) {
-    const { at, outcome } = kernel[i];
-    if (dependsOnTimerWheel(world.director.connections, at))
+    const { at, took = 0, outcome } = kernel[i];
+    if (dependsOnTimerWheel(world.director.connections, at, outcome.kind === 'look' ? took : 0))
       return { difference: undefined, director, packets, ambiguousFrom: i };
     world.moveTo(at);
     const lines = commandsFrom(scenario.steps, i);
     const ours = lines.length > 0 ? await runCommands(world, lines) : await play(world, scenario.steps[i], outcome);
     director.push({ at, outcome: ours });
-    const found = differenceOf(outcome, ours);
+    const found = differenceOf(outcome, ours, choices, took);
     if (found !== undefined) return { difference: { step: i, ...found }, director, packets, ambiguousFrom: undefined };
     if (outcome.kind === 'packet') packets++;
     i += Math.max(1, lines.length);

@@ -4,6 +4,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { fromHex } from '../support/frames.ts';
+import type { IcmpStep } from './icmp-step.ts';
 import type { TimedOutcome } from './outcome.ts';
 import type { PacketStep, Step } from './scenario.ts';
 import type { Finding } from './shrink.ts';
@@ -48,6 +49,8 @@ function describeStep(step: Step, played: TimedOutcome | undefined): string {
       return 'listings';
     case 'packet':
       return describePacket(step, played);
+    case 'icmp':
+      return describeIcmp(step, played);
   }
 }
 
@@ -57,11 +60,26 @@ function describePacket(step: PacketStep, played: TimedOutcome | undefined): str
   const client = `${step.client} port ${step.clientPort}`;
   const virtual = `${step.virtual} port ${step.virtualPort}`;
   const way = step.direction === 'request' ? `${client} -> ${virtual}` : `answer to ${client} of ${virtual}`;
+  const tos = step.tos === undefined ? '' : `TOS ${step.tos}`;
+  const df = step.df === false ? 'no DF' : '';
+  const ttl = step.ttl === 64 ? '' : `TTL ${step.ttl}`;
+  const more = [what, chunks, `${step.payload.length} bytes`, ttl, tos, df];
+  return `${step.protocol} ${way} ${more.filter((word) => word !== '').join(', ')} =>${whatLeft(played)}`;
+}
+
+function describeIcmp(step: IcmpStep, played: TimedOutcome | undefined): string {
+  const { type, code, rest, quoted, change, ttl } = step;
+  const who = step.isRouter ? 'router' : 'end';
+  const sent = played?.outcome.kind === 'packet' ? played.outcome.packet.slice(0, 160) : '';
+  const more = [`${quoted} quoted`, change, step.checksum ? '' : 'wrong checksum', ttl === 64 ? '' : `TTL ${ttl}`];
+  const words = more.filter((word) => word !== '' && word !== 'none').join(', ');
+  return `ICMP ${type}/${code} ${rest} of ${who} about ${step.about}, ${words} ${sent} =>${whatLeft(played)}`;
+}
+
+function whatLeft(played: TimedOutcome | undefined): string {
   const outcome = played?.outcome;
-  const out =
-    outcome?.kind === 'packet' ? outcome.emissions.map(({ side, frame }) => ` ${side} ${frame.slice(0, 160)}`) : [];
-  const more = [what, chunks, `${step.payload.length} bytes`, step.ttl === 64 ? '' : `TTL ${step.ttl}`];
-  return `${step.protocol} ${way} ${more.filter((word) => word !== '').join(', ')} =>${out.join(';') || ' nothing'}`;
+  if (outcome?.kind !== 'packet') return ' nothing';
+  return outcome.emissions.map(({ side, frame }) => ` ${side} ${frame.slice(0, 160)}`).join(';') || ' nothing';
 }
 
 /** What went in and what came out of one side, as a capture that Wireshark reads (pcap, microseconds, Ethernet). */
@@ -69,7 +87,8 @@ export function writePcap(path: string, outcomes: readonly TimedOutcome[]): void
   const frames = outcomes.flatMap(({ at, outcome }) => {
     if (outcome.kind !== 'packet') return [];
     const sent = frameInto(outcome.side, fromHex(outcome.packet));
-    return [sent, ...outcome.emissions.map(({ frame }) => fromHex(frame))].map((bytes) => ({ at, bytes }));
+    const left = outcome.emissions.filter(({ side }) => side !== 'local');
+    return [sent, ...left.map(({ frame }) => fromHex(frame))].map((bytes) => ({ at, bytes }));
   });
   writeFileSync(path, pcap(frames));
 }

@@ -3,6 +3,7 @@
 // differences are shrunk and described.
 
 import { generate, type Pace } from './generate.ts';
+import { type ForwardOptions, generateForward } from './generate-forward.ts';
 import type { TimedOutcome } from './outcome.ts';
 import { replay } from './replay.ts';
 import { describe } from './report.ts';
@@ -43,6 +44,17 @@ export function scenariosOf(seed: number, first: number, cases: number, packets:
     const number = first + i;
     return generate(seed, number, packets, PACES[number % PACES.length]);
   });
+}
+
+/** Scenarios of a seed about forwarding, from number `first` on. */
+export function forwardScenariosOf(
+  seed: number,
+  first: number,
+  cases: number,
+  packets: number,
+  options: ForwardOptions,
+): Scenario[] {
+  return Array.from({ length: cases }, (_, i) => generateForward(seed, first + i, packets, options));
 }
 
 export async function runOracle(scenarios: readonly Scenario[], run: OracleRun): Promise<OracleTally> {

@@ -4,7 +4,8 @@
 
 import type { Family } from '../../src/packet/address.ts';
 import { sctp, tcp, udp } from '../support/frames.ts';
-import { serverAddress } from './world.ts';
+import type { IcmpStep } from './icmp-step.ts';
+import { type Mtus, serverAddress } from './world.ts';
 
 export type OracleProtocol = 'tcp' | 'udp' | 'sctp';
 
@@ -32,10 +33,15 @@ export interface PacketStep extends Conversation {
   readonly ttl: number;
   /** UDP: false sends no checksum. */
   readonly checksum: boolean;
+  /** Type of service, or traffic class. */
+  readonly tos?: number;
+  /** IPv4: false may be cut into fragments. */
+  readonly df?: boolean;
 }
 
 export type Step =
   | PacketStep
+  | IcmpStep
   /** One ipvsadm command line. */
   | { readonly kind: 'ipvsadm'; readonly line: string }
   | { readonly kind: 'sysctl'; readonly name: string; readonly value: number }
@@ -55,6 +61,10 @@ export interface MarkRule {
 export interface Scenario {
   readonly name: string;
   readonly marks: readonly MarkRule[];
+  /** Of the director's devices, when they are not {@link MTUS}. */
+  readonly mtus?: Mtus;
+  /** Some servers are the director itself: what reaches its own network stack is compared, and that stack does not answer. */
+  readonly hasLocalServers?: boolean;
   readonly steps: readonly Step[];
 }
 
@@ -93,7 +103,7 @@ export function endsOf(step: PacketStep, target: { address: string; port: number
 /** The IP packet of a step. */
 export function packetOf(step: PacketStep, ends: Ends): Uint8Array {
   const payload = new TextEncoder().encode(step.payload);
-  const fields = { ...ends, ttl: step.ttl, payload };
+  const fields = { ...ends, ttl: step.ttl, tos: step.tos ?? 0, df: step.df ?? true, payload };
   switch (step.protocol) {
     case 'tcp':
       return tcp({ ...fields, flags: step.flags });

@@ -28,15 +28,19 @@ interface Span {
   readonly last: number;
 }
 
-/** Whether what the table is `ms` milliseconds after the beginning, if nothing comes in until then, depends on the wheel. */
-export function dependsOnTimerWheel(connections: Connections, ms: number): boolean {
+/**
+ * Whether what the table is `ms` milliseconds after the beginning, or at some moment of the `tookMs` that looking took, depends
+ * on the wheel if nothing comes in until then.
+ */
+export function dependsOnTimerWheel(connections: Connections, ms: number, tookMs = 0): boolean {
   const now = (ms / 1000) * TICKS_PER_SECOND;
+  const end = now + (tookMs / 1000) * TICKS_PER_SECOND;
   const { records, table } = connections;
   for (let id = 1; id <= table.highestId; id++) {
     const base = id << RECORD_SHIFT;
     if (records[base + KIND] === 0 || (records[base + FLAGS] & IP_VS_CONN_F_ONE_PACKET) !== 0) continue;
     const { first, last } = spanOf(connections, id);
-    if (first < now && now < last) return true;
+    if (first < end && now < last) return true;
     const isPutOff = (records[base + FLAGS] & IP_VS_CONN_F_TEMPLATE) !== 0 && records[base + CHILDREN] !== 0;
     if (isPutOff && first < now && isTornBetween(connections, id, now)) return true;
   }

@@ -23,7 +23,9 @@ export const SIDE_NAMES: readonly Side[] = ['front', 'back'];
 
 /** Bits of the networks on both links. */
 export const PREFIX: Readonly<Record<Family, number>> = { 4: 24, 6: 64 };
-export const MTU = 1500;
+/** MTUs of the director's devices. */
+export type Mtus = Readonly<Record<Side, number>>;
+export const MTUS: Mtus = { front: 1500, back: 1500 };
 export const FAMILIES: readonly Family[] = [4, 6];
 
 /** The default gateway: all clients are behind it. */
@@ -34,6 +36,10 @@ export const ROUTER = {
 
 /** Servers are numbered from 1 to this. */
 export const SERVERS = 8;
+/** A server number whose address is one of the director's own. */
+export const LOCAL_SERVER = 9;
+/** A router in the servers' network. */
+export const INNER_ROUTER: Readonly<Record<Family, string>> = { 4: '192.168.1.99', 6: '2001:db8:1::99' };
 export const VIRTUALS = 3;
 export const CLIENTS = 24;
 
@@ -52,6 +58,12 @@ export function serverAddress(number: number, family: Family): string {
 
 export function serverMac(number: number): string {
   return `02:00:00:00:01:${number.toString(16).padStart(2, '0')}`;
+}
+
+/** The addresses that the director has beside those of its devices, all on its loopback device. */
+export function ownAddresses(family: Family): string[] {
+  const virtuals = Array.from({ length: VIRTUALS }, (_, i) => virtualAddress(i + 1, family));
+  return [...virtuals, serverAddress(LOCAL_SERVER, family)];
 }
 
 const TYPES: Readonly<Record<number, readonly number[]>> = { 4: [0x08, 0x00], 6: [0x86, 0xdd] };

@@ -11,7 +11,10 @@ export interface PacketFields {
   readonly dport: number;
   readonly ttl?: number;
   readonly id?: number;
+  /** Type of service, or traffic class. */
   readonly tos?: number;
+  /** IPv4: false may be cut into fragments. */
+  readonly df?: boolean;
   readonly payload?: Uint8Array;
 }
 
@@ -118,7 +121,18 @@ export function ip(fields: PacketFields, protocol: number, transport: Uint8Array
     body.set(be16(sum), checksumAt);
   }
   if (src.length === 16) {
-    const head = [0x60, 0, 0, 0, ...be16(body.length), protocol, fields.ttl ?? 64, ...src, ...dst];
+    const tos = fields.tos ?? 0;
+    const head = [
+      0x60 | (tos >>> 4),
+      (tos & 15) << 4,
+      0,
+      0,
+      ...be16(body.length),
+      protocol,
+      fields.ttl ?? 64,
+      ...src,
+      ...dst,
+    ];
     return Uint8Array.from([...head, ...body]);
   }
   const head = Uint8Array.from([
@@ -126,7 +140,7 @@ export function ip(fields: PacketFields, protocol: number, transport: Uint8Array
     fields.tos ?? 0,
     ...be16(20 + body.length),
     ...be16(fields.id ?? 1),
-    0x40,
+    fields.df === false ? 0 : 0x40,
     0,
     fields.ttl ?? 64,
     protocol,

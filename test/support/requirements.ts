@@ -3,7 +3,7 @@
 // did not run; with CI=true a missing need throws, because there a skip would hide a failure.
 
 import koffi from 'koffi';
-import { findProgram, type Program, packagesOf, TEST_PROGRAMS } from '../../scripts/packages.ts';
+import { missingPrograms, type Program, packagesOf, TEST_PROGRAMS } from '../../scripts/packages.ts';
 
 /** `xdp` is a kernel with AF_XDP sockets, and root to open one. */
 export type Requirement = 'root' | 'xdp' | `program:${Program}`;
@@ -25,7 +25,7 @@ function reasonAgainst(need: Requirement): string | undefined {
   if (need === 'xdp') return reasonAgainstXdp();
   const program = need.slice('program:'.length) as Program;
   if (!TEST_PROGRAMS.includes(program)) throw new Error(`add '${program}' to TEST_PROGRAMS in scripts/packages.ts`);
-  if (findProgram(program) !== undefined) return undefined;
+  if (missingPrograms([program]).length === 0) return undefined;
   return `needs ${program} (apt-get install ${packagesOf(program).join(' ')})`;
 }
 

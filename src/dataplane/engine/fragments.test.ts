@@ -197,3 +197,12 @@ test('a flood of fragments leaves the frames and whole datagrams of others alone
   const [whole] = await exchange(made, [datagram(4, 100)]);
   assert.equal(whole.to, 'server 1');
 });
+
+test('a datagram that is a fragment again once it is whole is dropped', async () => {
+  const made = await stage(6, '-m');
+  const inner = cut(datagram(6, 3000), 1400)[0];
+  const out = await exchange(made, cut(inner, 800));
+  assert.deepEqual(out, []);
+  assert.equal((await made.verdicts())['drop-fragment'], 1);
+  assert.equal(made.lostFrames, 0);
+});

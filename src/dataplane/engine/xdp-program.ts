@@ -28,7 +28,7 @@ const DEVICE_SIZE = 8;
 const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 
 /** In the order of `enum stat`. */
-const STATS = ['passed', 'request', 'reply', 'fragment', 'malformed', 'icmp-error'] as const;
+const STATS = ['passed', 'request', 'reply', 'fragment', 'malformed', 'icmp-error', 'ipsec'] as const;
 
 /** Frames by what the program did with them, over all devices since it was loaded. */
 export type XdpCounters = Readonly<Record<(typeof STATS)[number], number>>;

@@ -278,6 +278,8 @@ export class Connections {
     } else if (headers.protocol === IPPROTO_UDP) {
       if (direction !== REQUEST && (flags & CONN_F_CONTROLLED) !== 0) this.#assure(base);
       timeout = times.udp;
+    } else if (headers.protocol !== IPPROTO_SCTP) {
+      timeout = records[base + TIMEOUT];
     } else {
       timeout = this.#advanceSctp(base, direction, server, view, headers, times);
     }

@@ -60,6 +60,7 @@ for (const service of SERVICES) {
       assert.equal(verdict, 'answer-icmp');
       const error = readError(answer!);
       assert.deepEqual([error.type, error.code, error.mtu], [tooBig, code, room]);
+      assert.equal(site.lab.director.departure.nextHop, undefined, 'it goes to the client');
       assert.equal(checksumFault(answer!), undefined);
       // The kernel has counted the hop when it finds out.
       assert.equal(error.about[header === 40 ? 7 : 8], 63);

@@ -118,11 +118,11 @@ export class Forwarder {
     const verdict = this.#passHop(frames, headers, isError, now);
     if (verdict !== FORWARD) return verdict;
     if (method === IP_VS_CONN_F_TUNNEL) return this.#tunnel(frames, headers, server, path, isError, now);
-    this.#departure.nextHop = server;
     if (headers.end - headers.ip > this.#leastMtu) {
       const verdict = this.#fit(frames, headers, path.mtu, isError, now);
       if (verdict !== FORWARD) return verdict;
     }
+    this.#departure.nextHop = server;
     if (method !== IP_VS_CONN_F_MASQ || isError) return FORWARD;
     if ((flags & CONN_F_FULLNAT) === 0) {
       this.#rewrite(frames.view, headers, id);

@@ -55,13 +55,16 @@ export function rewriteIpv6(
 function rewritePort(view: DataView, headers: Headers, end: number, port: number, addressDifference: number): void {
   const transport = headers.transport;
   const at = transport + end;
-  if (headers.protocol === IPPROTO_SCTP) {
+  const { protocol } = headers;
+  if (protocol === IPPROTO_SCTP) {
     rewriteSctpPort(view, headers, at, port);
     return;
   }
+  // AH and ESP have none.
+  if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) return;
   const difference = addressDifference + difference16(view.getUint16(at), port);
   view.setUint16(at, port);
-  if (headers.protocol === IPPROTO_TCP) {
+  if (protocol === IPPROTO_TCP) {
     const field = transport + TCP_CHECKSUM;
     view.setUint16(field, applyDifference(view.getUint16(field), difference));
     return;

@@ -146,6 +146,17 @@ test('connections take turns among the addresses of the family', () => {
   assert.ok(take(locals, pool, { ...six, address: '2001:db8:1::11' }) > 0);
 });
 
+test('of an IPv4 server only the first word counts', () => {
+  const { locals, pool } = site();
+  add(locals, pool, '10.0.0.1', 3000, 3001);
+  const ports = [0, 7].map((rest) => {
+    assert.ok(locals.take(pool, 4, TCP, Int32Array.of(0x0a000001, rest, rest, rest), 80) > 0);
+    return locals.port;
+  });
+  assert.deepEqual(ports.sort(), [3000, 3001]);
+  assert.equal(locals.openRings, 1);
+});
+
 test('a pool without an address of the family has no port', () => {
   const { locals, pool } = site();
   add(locals, pool, '2001:db8::1');

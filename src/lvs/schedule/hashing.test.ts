@@ -146,6 +146,21 @@ suite('mh', () => {
     assert.deepEqual(new Set(site.clients()), new Set(['-']));
   });
 
+  test('a service reads addresses of servers of the other family as its own, as the kernel does', () => {
+    const seats = (server: string): string[] => {
+      const site = new Hashed({ scheduler: 'mh', weights: [1] });
+      site.lab.addServer(site.service, server, 1, { method: 'tun' });
+      site.clients();
+      return site.lab
+        .flows()
+        .filter((flow) => flow.includes('192.168.1.1:'))
+        .map((flow) => flow.split(' ')[1])
+        .sort();
+    };
+    assert.deepEqual(seats('[2001:db8:1::1]:80'), seats('32.1.13.184:80'));
+    assert.notDeepEqual(seats('[2001:db8:1::1]:80'), seats('32.1.13.185:80'));
+  });
+
   test('mh-fallback does not search where nobody can be found', () => {
     const site = new Hashed({ scheduler: 'mh', schedulerFlags: ['flag-1'], weights: [1, 1, 1] });
     for (const number of [1, 2, 3]) site.edit(number, 0);

@@ -126,7 +126,10 @@ export class Maglev implements Scheduler {
 
   /** Fills the `free` slots that are empty. */
   #seat(turns: readonly number[], free: number): void {
-    const keys = this.#seated.map((server) => (foldAddress(server.words) + server.port) | 0);
+    // The kernel reads all addresses as its service's are: of an IPv6 server that is tunnelled to, IPv4 services see a word.
+    const fold = (server: Server): number =>
+      server.service.family === 4 ? server.words[0] : foldAddress(server.words);
+    const keys = this.#seated.map((server) => (fold(server) + server.port) | 0);
     const at = Int32Array.from(keys, (key) => sipHash(key, OFFSET_KEY) % MAGLEV_SLOTS);
     const skips = Int32Array.from(keys, (key) => (sipHash(key, SKIP_KEY) % (MAGLEV_SLOTS - 1)) + 1);
     const slots = this.#slots;

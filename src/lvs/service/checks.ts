@@ -16,6 +16,7 @@ import {
   type ServiceTuning,
 } from '../model.ts';
 import { ENGINES } from '../persistence/engine-templates.ts';
+import { checkQuic } from '../quic/quic-routing.ts';
 import { MAGLEV_SLOTS } from '../schedule/maglev.ts';
 import { SCHEDULERS } from '../schedule/schedulers.ts';
 import { formatServiceKey } from '../service-key.ts';
@@ -53,7 +54,13 @@ export function checkServiceOptions(key: ServiceKey, options: ServiceOptions): v
 }
 
 /** @param key - of the service that is tuned. */
-export function checkTuning(key: ServiceKey, { timeouts, slowStartSeconds }: ServiceTuning): void {
+export function checkTuning(key: ServiceKey, { timeouts, slowStartSeconds, quic }: ServiceTuning): void {
+  if (quic !== undefined) {
+    if (key.kind === 'address' && key.protocol !== 'udp') {
+      throw new LvsError('EINVAL', `${formatServiceKey(key)} has no QUIC: that is over UDP`);
+    }
+    checkQuic(quic);
+  }
   if (slowStartSeconds !== undefined && slowStartSeconds !== 0) checkSeconds('slow start', slowStartSeconds);
   if (timeouts === undefined) return;
   const { tcp, sctp, udp } = timeouts;

@@ -36,6 +36,18 @@ export class RealServers {
     return undefined;
   }
 
+  /** Whether `other` is the same machine as `server`, reached by a tunnel of the same kind, for another service or this one. */
+  static sharesTunnel(server: Server, other: Server): boolean {
+    return (
+      other.family === server.family && other.tunnel.port === server.tunnel.port && isSame(other.words, server.words)
+    );
+  }
+
+  /** Those among whom are all that {@link sharesTunnel} finds. */
+  tunnelsNear(server: Server): readonly Server[] {
+    return this.#tunnels.get(keyOf(server.words, server.tunnel.port)) ?? NONE;
+  }
+
   /** The server that packets are tunnelled to at this address; `port` is GUE's, else 0 (ip_vs_find_tunnel). */
   findTunnel(family: number, words: ArrayLike<number>, port: number): Server | undefined {
     return this.#tunnels
@@ -43,6 +55,8 @@ export class RealServers {
       ?.find((server) => server.family === family && server.tunnel.port === port && isSame(server.words, words));
   }
 }
+
+const NONE: readonly Server[] = [];
 
 /** False when it was there already. */
 function put(map: Map<number, Server[]>, key: number, server: Server): boolean {

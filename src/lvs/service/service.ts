@@ -16,6 +16,7 @@ import type {
   ServiceSnapshot,
   ServiceTuning,
 } from '../model.ts';
+import { QuicRouting } from '../quic/quic-routing.ts';
 import type { ScheduledService, Scheduler, SchedulingRequest } from '../schedule/scheduler.ts';
 import { createScheduler } from '../schedule/schedulers.ts';
 import { formatServerKey } from '../service-key.ts';
@@ -69,6 +70,8 @@ export class Service implements ScheduledService {
   freshSyn = false;
   quiesceEndsAffinity = false;
   hashSkipsQuiesced = false;
+  /** Finds servers by connection IDs of QUIC. */
+  quic: QuicRouting | undefined = undefined;
   overloadChanges = 0;
   /** Measures the response times of its servers. */
   isTimed = false;
@@ -122,6 +125,8 @@ export class Service implements ScheduledService {
     const skips = tuning.hashSkipsQuiesced === true;
     const changes = skips !== this.hashSkipsQuiesced;
     this.hashSkipsQuiesced = skips;
+    this.quic = tuning.quic === undefined ? undefined : new QuicRouting(tuning.quic);
+    this.quic?.learn(this.servers);
     this.retime();
     this.#endRise();
     if (changes) this.#scheduler.edited();
@@ -157,6 +162,7 @@ export class Service implements ScheduledService {
       server.service = this;
     }
     this.#rise(server, now);
+    this.quic?.learn(this.servers);
     this.#scheduler.added(0);
   }
 
@@ -165,6 +171,7 @@ export class Service implements ScheduledService {
     this.servers.splice(index, 1);
     this.#byKey.delete(formatServerKey(server.key));
     this.#rising.delete(server);
+    this.quic?.learn(this.servers);
     addCounters(this.#retired, server.counters);
     this.#scheduler.removed(index, server);
   }
