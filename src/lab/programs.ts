@@ -8,15 +8,19 @@ import { LabError } from './lab-error.ts';
 /** Program → Debian package. */
 const PACKAGES = {
   curl: 'curl',
+  haproxy: 'haproxy',
   ip: 'iproute2',
   ip6tables: 'iptables',
   iptables: 'iptables',
+  nft: 'nftables',
+  nginx: 'nginx-light',
   ping: 'iputils-ping',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
   ssh: 'openssh-client',
   'ssh-keygen': 'openssh-client',
   sshd: 'openssh-server',
+  tcpdump: 'tcpdump',
   traceroute: 'traceroute',
 } as const satisfies Record<string, string>;
 
