@@ -28,7 +28,7 @@ export interface FullnatFamilyReport {
   readonly proxyV2: readonly Seen[];
   /** A real server as client of its own service. */
   readonly hairpin: Seen;
-  /** The TCP option as it arrived, in hex; empty for none. */
+  /** The TCP option as it arrived, kind and length before it, in hex; empty for none. */
   readonly toa: string;
   /** The same as it ought to be. */
   readonly toaExpected: string;
