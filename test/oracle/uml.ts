@@ -15,7 +15,8 @@ import { spawnInNamespace } from '../../src/linux/process-namespace.ts';
 export const LINE_MARK = '\u0002';
 
 const MEMORY = '1024M';
-const BOOT_MS = 60_000;
+/** Three seconds on an idle machine. */
+const BOOT_MS = 180_000;
 
 export interface UmlOptions {
   /** Kernel modules to load. */
