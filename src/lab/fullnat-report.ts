@@ -35,7 +35,7 @@ export interface FullnatFamilyReport {
   /** A download's frames, and the director's own count of its packets in both directions. */
   readonly frames: FrameCounts;
   readonly forwarded: number;
-  /** Behind a router that loses packets. */
+  /** Over a line that loses and delays packets. */
   readonly connections: CrowdReport;
   readonly datagrams: CrowdReport;
   readonly pinged: boolean;

@@ -26,9 +26,11 @@ import {
   type Seen,
 } from './fullnat-report.ts';
 import { CROWD_PORT, PLAIN_PORT, startCrowdServers, startWebServers, WEB_PORT } from './fullnat-servers.ts';
+import { firstOutput } from './hosts.ts';
 import { LabError } from './lab-error.ts';
 import type { Narrator } from './nat.ts';
 import { addresses, HOST_DEVICE, type HostPlan, socketAddress } from './plan.ts';
+import { endChild } from './processes.ts';
 import { programPath, requirePrograms } from './programs.ts';
 import { packetsAtRest } from './quiet.ts';
 import type { RemoteLab } from './remote.ts';
@@ -50,12 +52,15 @@ const PARALLEL = 40;
 const BODY_BYTES = 20_000;
 const DATAGRAM_BYTES = 1_000;
 const LOSS_PERCENT = 5;
+const LATE_PERCENT = 20;
+const ROUGH = 'rough0';
+const ROUGH_TABLE = '100';
 const DOWNLOAD_BYTES = 2_000_000;
 const LOG_PATIENCE_MS = 10_000;
 const LOOK_MS = 100;
 
 export function checkFullnat(): void {
-  requirePrograms(['curl', 'haproxy', 'ip', 'nft', 'nginx', 'ping', 'tcpdump', 'traceroute']);
+  requirePrograms(['curl', 'haproxy', 'ip', 'nginx', 'ping', 'tcpdump', 'traceroute']);
 }
 
 /** Runs the recipe on a standing lab. Rejects when `signal` aborts. */
@@ -129,13 +134,15 @@ class FullnatStory {
     const { toa, toaExpected } = await this.#captureToa(family);
     const { frames, forwarded } = await this.#download(family);
 
-    terminal.say(`\nClients from ${CLIENTS} addresses behind a router that loses ${LOSS_PERCENT} % of the packets\n`);
+    terminal.say(
+      `\nClients from ${CLIENTS} addresses over a line that loses ${LOSS_PERCENT} % of the packets and delays ${LATE_PERCENT} %, four times on the way there and back\n`,
+    );
     await this.#addService(family, '-t', CROWD, CROWD_PORT, 'proxy-v2');
     await this.#addService(family, '-u', CROWD, CROWD_PORT, 'proxy-v2');
-    await this.#lose(true);
+    const smoothen = await this.#roughen();
     const connections = await this.#crowd(family, 'tcp', CONNECTIONS, BODY_BYTES);
     const datagrams = await this.#crowd(family, 'udp', DATAGRAMS, DATAGRAM_BYTES);
-    await this.#lose(false);
+    await smoothen();
     await terminal.ballast('local', 'list');
     terminal.say('');
     await terminal.ipvsadm('-Ln');
@@ -281,13 +288,27 @@ class FullnatStory {
     return { frames, forwarded };
   }
 
-  /** Switches the router's losses on or off. */
-  async #lose(on: boolean): Promise<void> {
-    const { namespace } = this.#lab.plan.router;
+  /** Leads all that the router forwards over a bad line; returns how to end that. */
+  async #roughen(): Promise<() => Promise<void>> {
+    const { namespace, clientSide, directorSide, gatewaySide } = this.#lab.plan.router;
     const router = { name: 'router', namespace };
-    const rules = `add table inet lossy; add chain inet lossy forward { type filter hook forward priority 0; }; \
-add rule inet lossy forward meta l4proto { tcp, udp } numgen random mod 100 < ${LOSS_PERCENT} drop`;
-    await this.#terminal.on(router, 'nft', on ? rules : 'delete table inet lossy');
+    const line = spawnInNamespace(
+      namespace,
+      process.execPath,
+      [join(import.meta.dirname, 'rough-process.js'), ROUGH, String(LOSS_PERCENT), String(LATE_PERCENT)],
+      { detached: true, stdio: ['ignore', 'pipe', 'ignore'] },
+    );
+    await abortable(firstOutput(line, 'the bad line'), this.#signal);
+    const rules = (['-4', '-6'] as const).flatMap((family) =>
+      [clientSide, directorSide, gatewaySide].map(({ device }) => [family, device] as const),
+    );
+    const ip = (...words: readonly string[]): Promise<string> => this.#terminal.on(router, 'ip', ...words);
+    for (const family of ['-4', '-6']) await ip(family, 'route', 'add', 'default', 'dev', ROUGH, 'table', ROUGH_TABLE);
+    for (const [family, device] of rules) await ip(family, 'rule', 'add', 'iif', device, 'lookup', ROUGH_TABLE);
+    return async () => {
+      for (const [family, device] of rules) await ip(family, 'rule', 'del', 'iif', device, 'lookup', ROUGH_TABLE);
+      await endChild(line);
+    };
   }
 
   async #crowd(family: Family, protocol: 'tcp' | 'udp', count: number, bytes: number): Promise<CrowdReport> {

@@ -12,7 +12,6 @@ const PACKAGES = {
   ip: 'iproute2',
   ip6tables: 'iptables',
   iptables: 'iptables',
-  nft: 'nftables',
   nginx: 'nginx-light',
   ping: 'iputils-ping',
   'redis-cli': 'redis-tools',

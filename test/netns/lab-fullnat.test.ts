@@ -16,7 +16,6 @@ const skip = requirements(
   'program:curl',
   'program:haproxy',
   'program:ip',
-  'program:nft',
   'program:nginx',
   'program:ping',
   'program:tcpdump',
