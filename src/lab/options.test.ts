@@ -7,7 +7,8 @@ import { LabUsageError, parseLabOptions } from './options.ts';
 test('without options a lab has two servers', () => {
   const expected = { name: 'nat', servers: 2, seconds: 12, rate: 200, json: false, keep: false, down: false };
   assert.deepEqual(parseLabOptions(['nat']), expected);
-  for (const name of ['fwmark', 'persistence']) assert.deepEqual(parseLabOptions([name]), { ...expected, name });
+  for (const name of ['dr', 'tun', 'fullnat', 'fwmark', 'persistence'])
+    assert.deepEqual(parseLabOptions([name]), { ...expected, name });
 });
 
 test('options are taken in any place', () => {
