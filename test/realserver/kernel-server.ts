@@ -10,7 +10,7 @@ import { UserModeLinux } from '../oracle/uml.ts';
 
 const AGENT = fileURLToPath(new URL('./agent.js', import.meta.url));
 const WEB = fileURLToPath(new URL('../../src/lab/server-process.js', import.meta.url));
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 240_000;
 
 export interface KernelServerOptions {
   /** Namespace and name of the tap that is its cable. */

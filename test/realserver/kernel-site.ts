@@ -101,17 +101,19 @@ export class KernelSite {
 
   static async open(): Promise<KernelSite> {
     const client = new VethLab();
+    let server: KernelServer | undefined;
     try {
       client.ip('tuntap', 'add', 'dev', 'c0', 'mode', 'tap');
       client.ip('link', 'set', 'c0', 'up');
       client.ip('address', 'add', '10.9.0.1/24', 'dev', 'c0');
       client.ip('address', 'add', 'fd09::1/64', 'dev', 'c0', 'nodad');
       const { namespace } = client;
-      const server = await KernelServer.boot({ namespace, tap: 'c0', addresses: [`${RIP}/24`, `${RIP6}/64`] });
+      server = await KernelServer.boot({ namespace, tap: 'c0', addresses: [`${RIP}/24`, `${RIP6}/64`] });
       const virtual = [VIP, VIP6] as Address[];
       const tunnel = new TunnelClient({ namespace, device: 'c0', serverMac: await server.mac(), virtual });
       return new KernelSite(client, server, tunnel);
     } catch (error) {
+      await server?.close();
       client.close();
       throw error;
     }
