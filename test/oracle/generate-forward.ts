@@ -30,6 +30,8 @@ const PAYLOADS = [0, 0, 0, 1, 3, 100, 101, 536, 1000];
 /** IP and transport headers, of tunnels too: what a packet is longer than its payload is among these. */
 const HEADERS = [20, 28, 32, 40, 48, 52, 60, 72, 80, 92, 100];
 const TOS = [0, 0, 0, 1, 2, 3, 0x10, 0xb8, 0xbb, 0xff];
+/** The first fragment has all of the transport header: of IPv6 the kernel does not put others together. */
+const LEAST_UNITS = 3;
 const HOPS = [64, 64, 64, 255, 3, 2, 1];
 
 /** Scenario `index` of a seed. */
@@ -96,10 +98,12 @@ function inPieces(
 ): readonly PacketStep[] {
   if (!options.fragments || plan.hasLocalServers || !random.chance(0.2)) return [step];
   const isRequest = step.direction === 'request';
-  const whole = { ...step, df: false, payload: 'x'.repeat(30 + random.below(random.chance(0.3) ? 3000 : 400)) };
+  // The last hop of a server's fragments is found out before they are put together.
+  const ttl = isRequest ? step.ttl : Math.max(2, step.ttl);
+  const whole = { ...step, ttl, df: false, payload: 'x'.repeat(30 + random.below(random.chance(0.3) ? 3000 : 400)) };
   const total = transportLength(whole) + whole.payload.length;
   const most = mtus[isRequest ? 'front' : 'back'] - ipLength(step.family) - (step.family === 6 ? 8 : 0);
-  const size = 8 * Math.max(1, Math.floor(Math.min(most, total / (2 + random.below(3))) / 8));
+  const size = 8 * Math.max(LEAST_UNITS, Math.floor(Math.min(most, total / (2 + random.below(3))) / 8));
   const id = 1 + random.below(0xffff);
   const pieces: Piece[] = [];
   for (let at = 0; at < total; at += size) {
