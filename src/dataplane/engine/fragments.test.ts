@@ -171,6 +171,19 @@ test('fragments of IPv6 that are larger than the way are answered, and nothing i
   assert.equal(checksumFault(answer.packet), undefined);
 });
 
+for (const family of FAMILIES) {
+  test(`IPv${family}: what its sender hears of a datagram in fragments is one packet, whole and valid`, async () => {
+    const made = await stage(family, '-m');
+    const packet = datagram(family, 900);
+    if (family === 4) setHeader(packet, 8, 0x0111);
+    else packet[7] = 1;
+    const [answer, ...others] = await exchange(made, cut(packet, 400));
+    assert.deepEqual([answer.to, others.length], ['client', 0]);
+    assert.equal(answer.packet[family === 4 ? 20 : 40], family === 4 ? 11 : 3);
+    assert.equal(checksumFault(answer.packet), undefined);
+  });
+}
+
 test('the sender of a datagram that stays incomplete is told after 30 s, if its first fragment came', async () => {
   const made = await stage(4, '-m');
   const [first, second] = cut(datagram(4, 3000), 1500);
