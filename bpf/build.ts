@@ -1,27 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compiles bpf/xdp.c and writes it as a TypeScript module, so that nobody who runs Ballast needs a compiler.
-// `npm run bpf` writes the module, `npm run bpf -- --check` says whether the committed one is what the source gives.
-// The output depends on the source and on clang's version alone; the committed module is made by Debian 12's clang 14.
+// Compiles the XDP programs and writes each as a TypeScript module, so that nobody who runs Ballast needs a compiler.
+// `npm run bpf` writes the modules, `npm run bpf -- --check` says whether the committed ones are what the sources give.
+// The output depends on the source and on clang's version alone; the committed modules are made by Debian 12's clang 14.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import type { BpfObject } from '../src/linux/bpf-object.ts';
 import { readElf } from './elf.ts';
 
-const SOURCE = 'bpf/xdp.c';
-const MODULE = 'src/dataplane/engine/xdp-object.ts';
+/** A program, and the module that it becomes. */
+export interface XdpSource {
+  readonly source: string;
+  readonly module: string;
+  /** What the module exports. */
+  readonly name: string;
+}
+
+export const XDP_SOURCES: readonly XdpSource[] = [
+  { source: 'bpf/xdp.c', module: 'src/dataplane/engine/xdp-object.ts', name: 'XDP_OBJECT' },
+  { source: 'bpf/decap.c', module: 'src/realserver/decap-object.ts', name: 'DECAP_OBJECT' },
+];
+
 const CLANG_FLAGS = ['-O2', '-target', 'bpfel', '-mcpu=v2', '-Wall', '-Wextra', '-Werror'];
 const DIGITS_PER_LINE = 96;
 
-/** The module's text for the C program at `source`. */
-export function buildModule(source: string): string {
+/** The module's text for a C program. */
+export function buildModule(program: XdpSource): string {
   const folder = mkdtempSync(join(tmpdir(), 'ballast-bpf-'));
   try {
-    const object = join(folder, 'xdp.o');
-    clang([...CLANG_FLAGS, '-c', source, '-o', object]);
-    return moduleText(readElf(readFileSync(object), 'xdp'));
+    const object = join(folder, 'program.o');
+    clang([...CLANG_FLAGS, '-c', program.source, '-o', object]);
+    return moduleText(program, readElf(readFileSync(object), 'xdp'));
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -42,15 +53,16 @@ function clang(args: readonly string[]): string {
   return run.stdout;
 }
 
-function moduleText(object: BpfObject): string {
+function moduleText({ source, module, name }: XdpSource, object: BpfObject): string {
   const lines = object.instructions.match(new RegExp(`.{1,${DIGITS_PER_LINE}}`, 'g')) ?? [];
   const list = (items: readonly object[]): string => items.map((item) => `    { ${fields(item)} },`).join('\n');
+  const types = relative(dirname(module), 'src/linux/bpf-object.ts');
   return `// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// Generated from ${SOURCE} by \`npm run bpf\` with Debian 12's clang; do not edit. \`npm run bpf -- --check\` compares.
+// Generated from ${source} by \`npm run bpf\` with Debian 12's clang; do not edit. \`npm run bpf -- --check\` compares.
 
-import type { BpfObject } from '../../linux/bpf-object.ts';
+import type { BpfObject } from '${types}';
 
-export const XDP_OBJECT: BpfObject = {
+export const ${name}: BpfObject = {
   name: '${object.name}',
   license: '${object.license}',
   maps: [
@@ -73,20 +85,23 @@ function fields(item: object): string {
 }
 
 function main(args: readonly string[]): number {
-  const built = buildModule(SOURCE);
-  if (!args.includes('--check')) {
-    writeFileSync(MODULE, built);
-    console.log(`wrote ${MODULE}`);
-    return 0;
+  const isCheck = args.includes('--check');
+  let status = 0;
+  for (const program of XDP_SOURCES) {
+    const { source, module } = program;
+    const built = buildModule(program);
+    if (!isCheck) {
+      writeFileSync(module, built);
+      console.log(`wrote ${module}`);
+    } else if (readFileSync(module, 'utf8') === built) {
+      console.log(`${module} is what ${source} gives`);
+    } else {
+      const remedy = 'run `npm run bpf` and commit it';
+      console.error(`${module} differs from what ${source} gives with ${clangVersion()}: ${remedy}`);
+      status = 1;
+    }
   }
-  if (readFileSync(MODULE, 'utf8') === built) {
-    console.log(`${MODULE} is what ${SOURCE} gives`);
-    return 0;
-  }
-  console.error(
-    `${MODULE} differs from what ${SOURCE} gives with ${clangVersion()}: run \`npm run bpf\` and commit it`,
-  );
-  return 1;
+  return status;
 }
 
 if (process.argv[1] === import.meta.filename) {

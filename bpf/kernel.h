@@ -22,6 +22,7 @@ typedef __u32 __be32;
 
 /* Every target of ours is little-endian; bpf/build.ts compiles for bpfel. */
 #define htons(x) ((__be16)__builtin_bswap16(x))
+#define htonl(x) ((__be32)__builtin_bswap32(x))
 
 struct xdp_md {
 	__u32 data;
@@ -60,6 +61,7 @@ struct map_definition {
 };
 
 static void *(*const bpf_map_lookup_elem)(const void *map, const void *key) = (void *)1;
+static long (*const bpf_xdp_adjust_head)(struct xdp_md *ctx, int delta) = (void *)44;
 static long (*const bpf_redirect_map)(const void *map, __u64 key, __u64 flags) = (void *)51;
 
 #endif

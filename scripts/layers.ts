@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Holds the import direction of docs/architecture.md: `npm run layers`, and as a test in layers.test.ts.
-// packet ← lvs ← dataplane ← config, health, ha, cluster ← daemon ← lab ← cli; the kernel (src/linux) is for those that
-// must speak to it. src/packet and src/lvs are pure: no Node, no npm, no clock, no randomness, no timers.
+// packet ← lvs ← dataplane ← config, health, ha, cluster ← daemon ← lab ← cli, with realserver beside (packet ← realserver
+// ← lab, cli); the kernel (src/linux) is for those that must speak to it. src/packet and src/lvs are pure: no Node, no npm, no clock, no randomness, no timers.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
@@ -14,13 +14,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   lvs: ['packet'],
   linux: ['packet'],
   dataplane: ['packet', 'lvs', 'linux'],
+  realserver: ['packet', 'linux'],
   config: ['packet', 'lvs', 'dataplane'],
   health: ['packet', 'lvs', 'dataplane', 'config'],
   ha: ['packet', 'lvs', 'dataplane', 'config', 'linux'],
   cluster: ['packet', 'lvs', 'dataplane', 'config'],
   daemon: ['packet', 'lvs', 'dataplane', 'config', 'health', 'ha', 'cluster', 'linux'],
-  lab: ['packet', 'lvs', 'dataplane', 'config', 'health', 'ha', 'cluster', 'linux', 'daemon'],
-  cli: ['packet', 'lvs', 'dataplane', 'config', 'health', 'ha', 'cluster', 'daemon', 'lab'],
+  lab: ['packet', 'lvs', 'dataplane', 'config', 'health', 'ha', 'cluster', 'linux', 'daemon', 'realserver'],
+  cli: ['packet', 'lvs', 'dataplane', 'config', 'health', 'ha', 'cluster', 'daemon', 'realserver', 'lab'],
 };
 
 const PURE = ['packet', 'lvs'];

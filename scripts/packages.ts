@@ -13,6 +13,7 @@ const PACKAGES = {
   gcc: ['gcc', 'libc6-dev'],
   haproxy: ['haproxy'],
   ip: ['iproute2'],
+  iperf3: ['iperf3'],
   iptables: ['iptables'],
   'iptables-legacy': ['iptables'],
   ipvsadm: ['ipvsadm'],
@@ -26,6 +27,7 @@ const PACKAGES = {
   ssh: ['openssh-client'],
   'ssh-keygen': ['openssh-client'],
   sshd: ['openssh-server'],
+  traceroute: ['traceroute'],
   wrk: ['wrk'],
 } as const satisfies Record<string, readonly string[]>;
 
@@ -41,6 +43,7 @@ export const TEST_PROGRAMS: readonly Program[] = [
   'ethtool',
   'gcc',
   'ip',
+  'iperf3',
   'iptables',
   'nft',
   'redis-cli',
@@ -48,6 +51,7 @@ export const TEST_PROGRAMS: readonly Program[] = [
   'ssh',
   'ssh-keygen',
   'sshd',
+  'traceroute',
   'wrk',
   ...ORACLE_PROGRAMS,
 ];

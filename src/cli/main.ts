@@ -18,6 +18,8 @@ A Linux Virtual Server: spreads connections to one address over many servers.
   sysctl [NAME[=VALUE]]
                       show or change settings, as of net.ipv4.vs
   mark add|del|list   rules that give packets firewall marks, without iptables
+  realserver up|down|print
+                      make this machine a server behind a director's -g or -i
   lab NAME            try it: a client, a director and servers on this machine
   help [COMMAND]      show this text, or a command's own
   version             show the version
@@ -76,6 +78,10 @@ async function dispatch(args: readonly string[]): Promise<number> {
     case 'mark': {
       const { runMark } = await import('./mark.ts');
       return await runMark(rest);
+    }
+    case 'realserver': {
+      const { runRealserver } = await import('./realserver.ts');
+      return await runRealserver(rest);
     }
     case 'lab': {
       const { runLab } = await import('../lab/lab.ts');

@@ -12,11 +12,10 @@ import type { MarksSnapshot } from '../dataplane/dataplane.ts';
 import { spawnInNamespace } from '../linux/process-namespace.ts';
 import type { Claim } from './claim.ts';
 import { LabError } from './lab-error.ts';
-import type { NatPlan } from './plan.ts';
 import { endChild } from './processes.ts';
 
 /** The program itself, beside this module's folder. */
-const BALLAST = join(import.meta.dirname, '..', 'cli', 'ballast.js');
+export const BALLAST: string = join(import.meta.dirname, '..', 'cli', 'ballast.js');
 const START_PATIENCE_MS = 20_000;
 const RETRY_MS = 20;
 
@@ -24,6 +23,12 @@ export interface CommandResult {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** Where a director runs. */
+export interface DirectorSite {
+  readonly namespace: string;
+  readonly devices: readonly string[];
 }
 
 export class LabDirector {
@@ -37,14 +42,13 @@ export class LabDirector {
     this.socket = socket;
   }
 
-  /** Starts the daemon on the director's two devices and waits until its API answers. `args` go to `ballast run`. */
-  static async start(plan: NatPlan, claim: Claim, args: readonly string[] = []): Promise<LabDirector> {
+  /** Starts the daemon on the director's devices and waits until its API answers. `args` go to `ballast run`. */
+  static async start(site: DirectorSite, claim: Claim, args: readonly string[] = []): Promise<LabDirector> {
     const socket = join(claim.folder, 'ballast.sock');
     const logFile = join(claim.folder, 'daemon.log');
     const log = openSync(logFile, 'w');
-    const interfaces = [plan.director.clientSide.device, plan.director.serverSide.device];
     const child = spawnInNamespace(
-      plan.director.namespace,
+      site.namespace,
       process.execPath,
       [
         BALLAST,
@@ -52,7 +56,7 @@ export class LabDirector {
         '--foreground',
         '--socket',
         socket,
-        ...interfaces.flatMap((name) => ['--interface', name]),
+        ...site.devices.flatMap((name) => ['--interface', name]),
         ...args,
       ],
       { detached: true, stdio: ['ignore', log, log] },

@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import { spawnInNamespace } from '../linux/process-namespace.ts';
 import type { ClientMessage, PhaseOrder } from './client-protocol.ts';
 import { LabError } from './lab-error.ts';
-import type { NatPlan } from './plan.ts';
+import type { LabPlan } from './plan.ts';
 import { endChild } from './processes.ts';
 import type { Tally } from './tally.ts';
 
 /** Starts an HTTP and UDP server for each port on each real server and waits until all listen. Logs go to `folder`. */
 export async function startServers(
-  plan: NatPlan,
+  plan: LabPlan,
   folder: string,
   ports: readonly number[] = [plan.serverPort],
 ): Promise<ChildProcess[]> {
@@ -52,7 +52,7 @@ export function firstOutput(child: ChildProcess, name: string): Promise<void> {
 export class LabClient {
   readonly #child: ChildProcess;
 
-  constructor(plan: NatPlan) {
+  constructor(plan: LabPlan) {
     const script = join(import.meta.dirname, 'client-process.js');
     this.#child = spawnInNamespace(plan.client.namespace, process.execPath, [script], {
       detached: true,

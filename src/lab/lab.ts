@@ -10,7 +10,7 @@ import { LabError } from './lab-error.ts';
 import type { Narrator } from './nat.ts';
 import { LAB_HELP, type LabOptions, LabUsageError, parseLabOptions } from './options.ts';
 import { DEFAULT_PREFIX } from './plan.ts';
-import { NatLab } from './session.ts';
+import type { Lab } from './session.ts';
 import { STORIES, type Story, type Told } from './stories.ts';
 import { TablePainter } from './table.ts';
 
@@ -74,8 +74,8 @@ async function runStory(story: Story, options: LabOptions, signal: AbortSignal):
     ? { say: () => {}, painter: undefined }
     : { say: (text) => process.stdout.write(`${text}\n`), painter: new TablePainter(process.stdout) };
   story.check();
-  const opening = NatLab.open({ servers: options.servers, ...(story.ports && { serverPorts: story.ports }) });
-  let lab: NatLab;
+  const opening = story.open(options);
+  let lab: Lab;
   try {
     lab = await abortable(opening, signal);
   } catch (error) {
@@ -92,7 +92,7 @@ async function runStory(story: Story, options: LabOptions, signal: AbortSignal):
   let keep = false;
   try {
     if (lab.claim.removed !== undefined) narrator.say(`removed what an earlier lab left: ${lab.claim.removed}\n`);
-    narrator.say(story.draw(lab.plan));
+    narrator.say(story.draw(lab));
     const told = await story.tell(lab, options, narrator, signal);
     keep = options.keep;
     conclude(told, lab, options, narrator);
@@ -103,7 +103,7 @@ async function runStory(story: Story, options: LabOptions, signal: AbortSignal):
   }
 }
 
-function conclude({ report, verdict, details }: Told, lab: NatLab, options: LabOptions, narrator: Narrator): void {
+function conclude({ report, verdict, details }: Told, lab: Lab, options: LabOptions, narrator: Narrator): void {
   if (options.json) {
     process.stdout.write(`${JSON.stringify(report)}\n`);
     return;
@@ -113,7 +113,7 @@ function conclude({ report, verdict, details }: Told, lab: NatLab, options: LabO
   if (options.keep) narrator.say(keptText(lab, options));
 }
 
-function keptText(lab: NatLab, { name }: LabOptions): string {
+function keptText(lab: Lab, { name }: LabOptions): string {
   const { plan, director } = lab;
   const enter = (namespace: string): string => `nsenter --net=/run/netns/${namespace}`;
   return [

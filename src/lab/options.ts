@@ -11,6 +11,7 @@ export const LAB_HELP = `usage: ballast lab NAME [--servers N] [--json] [--keep]
 A client, a director and real servers in network namespaces of this machine. Needs root.
 
   nat           weighted round robin over servers behind NAT, under load
+  dr            direct routing: servers answer past the director, counted frame by frame
   fwmark        ports 80 and 8080 as one service, by a firewall mark of iptables
   persistence   a client stays on its server: by address, by port, by firewall mark
 
@@ -22,7 +23,7 @@ A client, a director and real servers in network namespaces of this machine. Nee
   --down        remove a lab that was kept
 `;
 
-const LAB_NAMES = ['nat', 'fwmark', 'persistence'] as const;
+const LAB_NAMES = ['nat', 'dr', 'fwmark', 'persistence'] as const;
 
 export type LabName = (typeof LAB_NAMES)[number];
 

@@ -18,11 +18,20 @@ export interface HostPlan {
   readonly v6: HostAddress;
 }
 
-export interface NatPlan {
+/** What the networks of all labs have. */
+export interface LabPlan {
   /** Begins the name of each namespace, so that several networks can stand side by side. */
   readonly prefix: string;
   readonly client: HostPlan;
   readonly servers: readonly HostPlan[];
+  readonly director: { readonly namespace: string };
+  /** Held by the director, as host addresses. */
+  readonly virtual: { readonly v4: Address; readonly v6: Address; readonly port: number };
+  /** Where the servers' own HTTP servers listen. */
+  readonly serverPort: number;
+}
+
+export interface NatPlan extends LabPlan {
   readonly switchNamespace: string;
   readonly director: {
     readonly namespace: string;
@@ -31,10 +40,6 @@ export interface NatPlan {
     /** The servers' gateway. */
     readonly serverSide: Side;
   };
-  /** On the director's client side, as host addresses. */
-  readonly virtual: { readonly v4: Address; readonly v6: Address; readonly port: number };
-  /** Other than the virtual port, so that the director maps it. */
-  readonly serverPort: number;
 }
 
 export interface Side {
@@ -48,7 +53,7 @@ export const MAX_SERVERS = 64;
 /** Device of the client and of each server; its director is the other end. */
 export const HOST_DEVICE = 'eth0';
 
-const FIRST_SERVER = 11;
+export const FIRST_SERVER = 11;
 
 /** The network with `servers` real servers, 1 … {@link MAX_SERVERS}. */
 export function planNat(servers: number, prefix: string = DEFAULT_PREFIX): NatPlan {
@@ -68,6 +73,7 @@ export function planNat(servers: number, prefix: string = DEFAULT_PREFIX): NatPl
       serverSide: { device: 'servers0', ...addresses(2, 1) },
     },
     virtual: { v4: addresses(1, 100).v4.address, v6: addresses(1, 100).v6.address, port: 80 },
+    // Other than the virtual port, so that the director maps it.
     serverPort: 8080,
   };
 }
@@ -104,7 +110,8 @@ export function drawPlan(
   ].join('\n');
 }
 
-function addresses(net: number, number: number): { v4: HostAddress; v6: HostAddress } {
+/** The host `number` of the lab's network `net`. */
+export function addresses(net: number, number: number): { v4: HostAddress; v6: HostAddress } {
   return {
     v4: { address: literal(`10.77.${net}.${number}`), prefixLength: 24 },
     v6: { address: literal(`fd77:${net}::${number.toString(16)}`), prefixLength: 64 },

@@ -6,8 +6,16 @@ import { type Claim, claimLab, removeLab } from './claim.ts';
 import { LabDirector } from './director.ts';
 import { startServers } from './hosts.ts';
 import { LabError } from './lab-error.ts';
-import { DEFAULT_PREFIX, type NatPlan, planNat } from './plan.ts';
+import { DEFAULT_PREFIX, type LabPlan, type NatPlan, planNat } from './plan.ts';
 import { buildNat } from './topology.ts';
+
+/** A standing lab of any kind. */
+export interface Lab {
+  readonly plan: LabPlan;
+  readonly claim: Claim;
+  readonly director: LabDirector;
+  close(): Promise<void>;
+}
 
 export interface NatLabOptions {
   readonly servers: number;
@@ -22,7 +30,7 @@ export interface NatLabOptions {
   readonly directorArgs?: readonly string[];
 }
 
-export class NatLab {
+export class NatLab implements Lab {
   readonly plan: NatPlan;
   readonly claim: Claim;
   #director: LabDirector | undefined;
@@ -48,7 +56,9 @@ export class NatLab {
   }
 
   async startDirector(args: readonly string[] = []): Promise<LabDirector> {
-    this.#director = await LabDirector.start(this.plan, this.claim, args);
+    const { namespace, clientSide, serverSide } = this.plan.director;
+    const site = { namespace, devices: [clientSide.device, serverSide.device] };
+    this.#director = await LabDirector.start(site, this.claim, args);
     return this.#director;
   }
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The labs by their names: what each needs, how its network is drawn, what it tells, and its last line.
 
+import { checkDr, tellDr } from './dr.ts';
 import { checkFwmark, WEB_PORTS as MARKED_PORTS, tellFwmark } from './fwmark.ts';
 import { type Narrator, type PhaseReport, tellNat } from './nat.ts';
 import type { LabName, LabOptions } from './options.ts';
 import { checkPersistence, WEB_PORTS as PERSISTENT_PORTS, tellPersistence } from './persistence.ts';
-import { drawPlan, type NatPlan } from './plan.ts';
-import type { NatLab } from './session.ts';
+import { drawPlan } from './plan.ts';
+import { SegmentLab } from './segment.ts';
+import { drawSegment } from './segment-plan.ts';
+import { type Lab, NatLab } from './session.ts';
 
 /** What has come out. */
 export interface Told {
@@ -17,19 +20,31 @@ export interface Told {
   readonly details: readonly string[];
 }
 
+/** A lab of one kind, from its network to its end. Methods get the very lab that `open` gave. */
 export interface Story {
   /** Throws a LabError when the machine lacks a program. */
-  readonly check: () => void;
-  /** Ports of the HTTP servers; the plan's own unless given. */
-  readonly ports?: readonly number[];
-  readonly draw: (plan: NatPlan) => string;
-  readonly tell: (lab: NatLab, options: LabOptions, narrator: Narrator, signal: AbortSignal) => Promise<Told>;
+  check(): void;
+  open(options: LabOptions): Promise<Lab>;
+  draw(lab: Lab): string;
+  tell(lab: Lab, options: LabOptions, narrator: Narrator, signal: AbortSignal): Promise<Told>;
+}
+
+/** Story of a lab behind NAT; `ports` are those of its HTTP servers, the plan's own unless given. */
+interface NatStory extends Story {
+  draw(lab: NatLab): string;
+  tell(lab: NatLab, options: LabOptions, narrator: Narrator, signal: AbortSignal): Promise<Told>;
+}
+
+function natStory(story: Omit<NatStory, 'open'>, ports?: readonly number[]): Story {
+  const open = ({ servers }: LabOptions): Promise<NatLab> =>
+    NatLab.open({ servers, ...(ports && { serverPorts: ports }) });
+  return { ...story, open };
 }
 
 export const STORIES: Readonly<Record<LabName, Story>> = {
-  nat: {
+  nat: natStory({
     check: () => {},
-    draw: (plan) => drawPlan(plan),
+    draw: (lab) => drawPlan(lab.plan),
     tell: async (lab, options, narrator, signal) => {
       const report = await tellNat(lab, options, narrator, signal);
       const shares = report.phases.map(sharesOf).join(', then ');
@@ -39,24 +54,38 @@ export const STORIES: Readonly<Record<LabName, Story>> = {
         details: Object.entries(report.errors).map(([reason, count]) => `${count} × ${reason}`),
       };
     },
-  },
-  fwmark: {
-    check: checkFwmark,
-    ports: MARKED_PORTS,
-    draw: (plan) => drawPlan(plan, '80 and :8080 by mark 7', '80 and :8080'),
-    tell: async (lab, _options, narrator, signal) => ({
-      report: await tellFwmark(lab, narrator, signal),
-      verdict: 'ports 80 and 8080 are one service, by the mark of iptables and by that of ballast mark',
-      details: [],
-    }),
-  },
-  persistence: {
-    check: checkPersistence,
-    ports: PERSISTENT_PORTS,
-    draw: (plan) => drawPlan(plan, '* for one client at a time', '80, :8080, :6379 (redis), :22 (ssh)'),
-    tell: async (lab, _options, narrator, signal) => ({
-      report: await tellPersistence(lab, narrator, signal),
-      verdict: 'clients stay on their servers: of all ports, of one port, and of the ports of a mark',
+  }),
+  fwmark: natStory(
+    {
+      check: checkFwmark,
+      draw: (lab) => drawPlan(lab.plan, '80 and :8080 by mark 7', '80 and :8080'),
+      tell: async (lab, _options, narrator, signal) => ({
+        report: await tellFwmark(lab, narrator, signal),
+        verdict: 'ports 80 and 8080 are one service, by the mark of iptables and by that of ballast mark',
+        details: [],
+      }),
+    },
+    MARKED_PORTS,
+  ),
+  persistence: natStory(
+    {
+      check: checkPersistence,
+      draw: (lab) => drawPlan(lab.plan, '* for one client at a time', '80, :8080, :6379 (redis), :22 (ssh)'),
+      tell: async (lab, _options, narrator, signal) => ({
+        report: await tellPersistence(lab, narrator, signal),
+        verdict: 'clients stay on their servers: of all ports, of one port, and of the ports of a mark',
+        details: [],
+      }),
+    },
+    PERSISTENT_PORTS,
+  ),
+  dr: {
+    check: checkDr,
+    open: ({ servers }) => SegmentLab.open({ servers }),
+    draw: (lab: SegmentLab) => drawSegment(lab.plan),
+    tell: async (lab: SegmentLab, _options, narrator, signal) => ({
+      report: await tellDr(lab, narrator, signal),
+      verdict: 'shares as the weights ask, one client on one server with sh, and no answer crossed the director',
       details: [],
     }),
   },

@@ -4,18 +4,19 @@
 import { spawnInNamespace } from '../linux/process-namespace.ts';
 import { abortable } from './abortable.ts';
 import type { CommandResult } from './director.ts';
-import { outcome } from './director.ts';
+import { BALLAST, outcome } from './director.ts';
 import { LabError } from './lab-error.ts';
 import type { Narrator } from './nat.ts';
+import type { HostPlan } from './plan.ts';
 import { type LabProgram, programPath } from './programs.ts';
-import type { NatLab } from './session.ts';
+import type { Lab } from './session.ts';
 
 export class Terminal {
-  readonly #lab: NatLab;
+  readonly #lab: Lab;
   readonly #narrator: Narrator;
   readonly #signal: AbortSignal;
 
-  constructor(lab: NatLab, narrator: Narrator, signal: AbortSignal) {
+  constructor(lab: Lab, narrator: Narrator, signal: AbortSignal) {
     this.#lab = lab;
     this.#narrator = narrator;
     this.#signal = signal;
@@ -45,6 +46,12 @@ export class Terminal {
     return this.#run('client', this.#lab.plan.client.namespace, program, args);
   }
 
+  /** Runs `ballast` on a server. */
+  async ballastOn(server: HostPlan, shown: readonly string[], hidden: readonly string[] = []): Promise<string> {
+    const running = runBallast(server.namespace, [...shown, ...hidden]);
+    return await this.#must(server.name, ['ballast', ...shown], running);
+  }
+
   /** {@link onClient} for a command that may fail: its status and output. */
   async tryOnClient(program: LabProgram, ...args: readonly string[]): Promise<CommandResult> {
     const result = await abortable(start(this.#lab.plan.client.namespace, program, args), this.#signal);
@@ -69,6 +76,15 @@ export class Terminal {
     const text = `${stdout}${status === 0 ? '' : stderr}`.trimEnd();
     if (text !== '') this.say(text);
   }
+}
+
+function runBallast(namespace: string, args: readonly string[]): Promise<CommandResult> {
+  return outcome(
+    spawnInNamespace(namespace, process.execPath, [BALLAST, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    }),
+  );
 }
 
 function start(namespace: string, program: LabProgram, args: readonly string[]): Promise<CommandResult> {

@@ -44,18 +44,21 @@ export function buildNat(plan: NatPlan): void {
   writeSysctls(client.namespace, { 'net.ipv4.ip_local_port_range': '1024 65535', 'net.ipv4.tcp_tw_reuse': '1' });
 }
 
-function prepareNamespace(name: string): void {
+/** A namespace with its loopback device up. */
+export function prepareNamespace(name: string): void {
   createNamespace(name);
   // Addresses are usable at once: nobody else is on these wires.
   writeSysctls(name, { 'net.ipv6.conf.all.accept_dad': '0', 'net.ipv6.conf.default.accept_dad': '0' });
   withSocket(name, (socket) => changeLink(socket, 'lo', { up: true }));
 }
 
-function cable(socket: NetlinkSocket, end: { readonly name: string }, namespace: string, device: string): void {
+/** Joins a device of the socket's namespace with one of another, which is down. */
+export function cable(socket: NetlinkSocket, end: { readonly name: string }, namespace: string, device: string): void {
   createVeth(socket, end, { name: device, namespace });
 }
 
-function setUpSide(socket: NetlinkSocket, side: Side): void {
+/** Gives the device its addresses and switches it on. */
+export function setUpSide(socket: NetlinkSocket, side: Side): void {
   addAddress(socket, side.device, side.v4.address, side.v4.prefixLength);
   addAddress(socket, side.device, side.v6.address, side.v6.prefixLength, { nodad: true });
   changeLink(socket, side.device, { up: true });
@@ -84,7 +87,8 @@ export function writeSysctls(namespace: string, values: Readonly<Record<string, 
   });
 }
 
-function withSocket(namespace: string, body: (socket: NetlinkSocket) => void): void {
+/** Runs `body` with rtnetlink of the namespace. */
+export function withSocket(namespace: string, body: (socket: NetlinkSocket) => void): void {
   const socket = openRouteSocket(namespace);
   try {
     body(socket);

@@ -14,6 +14,7 @@ export const BPF_MAP_DELETE_ELEM = 3;
 export const BPF_MAP_GET_NEXT_KEY = 4;
 export const BPF_PROG_LOAD = 5;
 export const BPF_PROG_TEST_RUN = 10;
+export const BPF_PROG_GET_FD_BY_ID = 13;
 export const BPF_LINK_CREATE = 28;
 
 /** Number of bpf(2) by architecture: x86_64 has its own table, the others share asm-generic/unistd.h. */

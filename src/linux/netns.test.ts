@@ -13,6 +13,7 @@ import {
   inNamespace,
   listNamespaces,
   namespaceExists,
+  namespaceId,
   namespacePath,
   openNamespace,
   removeNamespace,
@@ -37,6 +38,16 @@ test('a namespace is listed from its creation to its removal, and the creator st
   removeNamespace(name);
   assert.equal(namespaceExists(name), false);
   assert.throws(() => removeNamespace(name), { name: 'SysError', errno: 'ENOENT' });
+});
+
+test('a namespace has an identity that no other has, also none that comes after it by the same name', root, () => {
+  createNamespace(name);
+  const first = inNamespace(name, namespaceId);
+  assert.equal(inNamespace(name, namespaceId), first);
+  assert.notEqual(namespaceId(), first);
+  removeNamespace(name);
+  createNamespace(name);
+  assert.notEqual(inNamespace(name, namespaceId), first);
 });
 
 test('a body runs in the namespace, sees only its devices, and the thread is back afterwards', root, () => {

@@ -3,18 +3,20 @@
 // `nsenter --net=/run/netns/NAME` see the same ones. A namespace belongs to a thread: these calls move the calling
 // thread alone, and only enterNamespace leaves it elsewhere.
 
-import { closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, unlinkSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from 'node:fs';
 import { constants as os } from 'node:os';
 import { missingCapabilities } from './capabilities.ts';
 import { SysError } from './errno.ts';
 import { type Fd, openFd } from './fd.ts';
 import { waitForLock } from './file-lock.ts';
-import { check, lastErrno, libc, type Remedy } from './libc.ts';
+import { check, lastErrno, libc, NATIVE_LE, type Remedy } from './libc.ts';
+import { AF_INET, getSocketOption, openSocket, SOCK_DGRAM, SOL_SOCKET } from './socket.ts';
 
 export const NETNS_FOLDER = '/run/netns';
 const OWN_NAMESPACE = '/proc/thread-self/ns/net';
 
 const CLONE_NEWNET = 0x40000000;
+const SO_NETNS_COOKIE = 71;
 const MS_BIND = 0x1000;
 const MS_REC = 0x4000;
 const MS_SHARED = 0x100000;
@@ -106,6 +108,21 @@ export function inNamespace<T>(name: string, body: () => T): T {
     }
   } finally {
     own.close();
+  }
+}
+
+/** What tells the calling thread's namespace from all others since the machine started: a number, or the inode's before 5.14. */
+export function namespaceId(): string {
+  const socket = openSocket(AF_INET, SOCK_DGRAM, 0, 'identify the network namespace');
+  try {
+    const cookie = new Uint8Array(new ArrayBuffer(8));
+    getSocketOption(socket.number, SOL_SOCKET, SO_NETNS_COOKIE, cookie, 'identify the network namespace');
+    return String(new DataView(cookie.buffer).getBigUint64(0, NATIVE_LE));
+  } catch (error) {
+    if (!(error instanceof SysError) || error.errno !== 'ENOPROTOOPT') throw error;
+    return `inode-${statSync(OWN_NAMESPACE).ino}`;
+  } finally {
+    socket.close();
   }
 }
 

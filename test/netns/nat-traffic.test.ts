@@ -2,22 +2,18 @@
 // The NAT director under programs that nobody here wrote: curl, wrk, and plain sockets, in the lab's network.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-import { runWrk } from '../../bench/wrk.ts';
-import { payload } from '../../src/lab/payload.ts';
 import { socketAddress } from '../../src/lab/plan.ts';
 import { NatLab } from '../../src/lab/session.ts';
 import { spawnInNamespace } from '../../src/linux/process-namespace.ts';
 import { eventually } from '../support/eventually.ts';
-import { hasOpenTcp, runIn, tcpCounters } from '../support/in-lab.ts';
+import { runIn } from '../support/in-lab.ts';
 import { requirements } from '../support/requirements.ts';
+import { assertDownload, assertSteadyLoad, CONNECTIONS } from '../support/traffic.ts';
 
 const DOWNLOAD_BYTES = 100_000_000;
-const CONNECTIONS = 50;
 
 describe('the NAT director', { skip: requirements('root', 'xdp', 'program:curl', 'program:wrk') }, () => {
   let lab: NatLab;
@@ -65,48 +61,12 @@ describe('the NAT director', { skip: requirements('root', 'xdp', 'program:curl',
     test(`wrk with ${CONNECTIONS} connections, ${name}, IPv${family}, ${seconds} s: no socket error, no reset`, async () => {
       const { client, director, servers } = lab.plan;
       const namespaces = [client, director, ...servers].map((host) => host.namespace);
-      // Resets of connections that lived, anywhere; and any reset that director or servers sent. The client's kernel may
-      // send one to a late repetition of a segment of a connection that has ended well: that is none.
-      const resets = (): number[] => namespaces.map((namespace) => tcpCounters(namespace).EstabResets);
-      const sent = (): number[] => namespaces.slice(1).map((namespace) => tcpCounters(namespace).OutRsts);
-      // Answers to what an earlier load gave up are reset when they come, so nothing of it may be under way.
-      await eventually('no connection is open', () => (namespaces.some(hasOpenTcp) ? undefined : true));
-      const before = resets();
-      const sentBefore = sent();
-      const failedBefore = tcpCounters(client.namespace).AttemptFails;
-      const load = runWrk(client.namespace, `http://${service[family]}/`, {
-        connections: CONNECTIONS,
-        seconds,
-        headers,
-      });
-      // Not at its end: there wrk closes connections whose answers are under way, and the kernel resets those.
-      await delay(seconds * 800);
-      const during = resets();
-      const result = await load;
-      assert.ok(result.requests > CONNECTIONS, `${result.requests} requests`);
-      assert.equal(result.socketErrors, 0);
-      assert.equal(result.badStatus, 0);
-      assert.deepEqual(during, before, 'no connection was reset');
-      assert.deepEqual(sent(), sentBefore, 'neither director nor servers sent a reset, at the end neither');
-      assert.equal(tcpCounters(client.namespace).AttemptFails, failedBefore, 'every connection was established');
+      await assertSteadyLoad({ namespaces, url: `http://${service[family]}/`, seconds, headers });
     });
   }
 
   test('a download of 100 MB arrives as it was sent', async () => {
-    const url = `http://${service[4]}/bytes/${DOWNLOAD_BYTES}`;
-    const curl = spawnInNamespace(lab.plan.client.namespace, 'curl', ['-sS', url], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const received = createHash('sha256');
-    let length = 0;
-    for await (const chunk of curl.stdout ?? []) {
-      received.update(chunk as Buffer);
-      length += (chunk as Buffer).length;
-    }
-    const sent = createHash('sha256');
-    for (const block of payload(DOWNLOAD_BYTES)) sent.update(block);
-    assert.equal(length, DOWNLOAD_BYTES);
-    assert.equal(received.digest('hex'), sent.digest('hex'));
+    await assertDownload(lab.plan.client.namespace, `http://${service[4]}`, DOWNLOAD_BYTES);
   });
 
   for (const family of [4, 6] as const) {

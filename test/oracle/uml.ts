@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Boots a real kernel with IPVS: Debian's User Mode Linux, on this machine's own files, with an init script that loads
-// modules and starts one program of ours in it. Spoken with by lines over the console.
+// Boots a real kernel with IPVS and tunnels: Debian's User Mode Linux, on this machine's own files, with an init script
+// that loads modules and starts one program of ours in it. Spoken with by lines over the console; its network devices may
+// be taps of this machine.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { spawnInNamespace } from '../../src/linux/process-namespace.ts';
 
 /** Tells the program's lines from the kernel's on the console. */
 export const LINE_MARK = '\u0002';
@@ -22,6 +24,10 @@ export interface UmlOptions {
   readonly program: readonly string[];
   /** Most time that an answer may take. */
   readonly patienceMs: number;
+  /** Tap devices of `namespace` by the devices that they are to the kernel, as cables: `{ eth0: 'tap0' }`. */
+  readonly cables?: Readonly<Record<string, string>>;
+  /** Network namespace that the kernel runs in as a process of this machine; this process's own unless given. */
+  readonly namespace?: string;
 }
 
 export class UserModeLinux {
@@ -59,11 +65,16 @@ export class UserModeLinux {
     writeFileSync(init, initScript(options, folder));
     chmodSync(init, 0o755);
     const kernel = ['rootfstype=hostfs', 'rootflags=/', 'rw', `mem=${MEMORY}`, `init=${init}`];
-    const child = spawn('linux.uml', [...kernel, 'con=null', 'con0=fd:0,fd:1', 'quiet', 'loglevel=0'], {
+    const cables = Object.entries(options.cables ?? {}).map(([device, tap]) => `${device}=tuntap,${tap}`);
+    const args = [...kernel, ...cables, 'con=null', 'con0=fd:0,fd:1', 'quiet', 'loglevel=0'];
+    const how: SpawnOptions = {
       stdio: ['pipe', 'pipe', 'ignore'],
       env: { PATH: process.env.PATH, TMPDIR: folder, HOME: folder },
       detached: true,
-    });
+    };
+    const { namespace } = options;
+    const child =
+      namespace === undefined ? spawn('linux.uml', args, how) : spawnInNamespace(namespace, 'linux.uml', args, how);
     const uml = new UserModeLinux(folder, child, options.patienceMs);
     try {
       const [word] = await uml.#answer(BOOT_MS);
@@ -126,8 +137,14 @@ mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
 mkdir -p /run/modules/lib
 ln -s /usr/lib/uml/modules /run/modules/lib/modules
+# For the kernel, which loads what is asked for, and for whoever calls modprobe.
+mkdir /run/bin
+printf '#!/bin/sh\\nexec %s -d /run/modules "$@"\\n' "$(command -v modprobe)" > /run/bin/modprobe
+chmod +x /run/bin/modprobe
+export PATH=/run/bin:$PATH
+echo /run/bin/modprobe > /proc/sys/kernel/modprobe
 for module in ${modules.join(' ')}; do
-  modprobe -d /run/modules $module || echo "module $module cannot be loaded"
+  modprobe $module || echo "module $module cannot be loaded"
 done
 ip link set lo up
 stty raw -echo < /dev/console
