@@ -10,11 +10,13 @@ const PACKAGES = {
   curl: 'curl',
   ip6tables: 'iptables',
   iptables: 'iptables',
+  lftp: 'lftp',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
   ssh: 'openssh-client',
   'ssh-keygen': 'openssh-client',
   sshd: 'openssh-server',
+  vsftpd: 'vsftpd',
 } as const satisfies Record<string, string>;
 
 export type LabProgram = keyof typeof PACKAGES;
