@@ -147,7 +147,7 @@ function removeFolder(prefix: string): void {
 
 /** Namespaces that stand now for `prefix`. */
 export function labNamespaces(prefix: string): string[] {
-  const pattern = new RegExp(`^${prefix}-(client|director|router|switch|rs\\d+)$`);
+  const pattern = new RegExp(`^${prefix}-(client|director|router|gateway|switch|rs\\d+)$`);
   return listNamespaces().filter((name) => pattern.test(name));
 }
 

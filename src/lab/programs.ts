@@ -8,14 +8,17 @@ import { LabError } from './lab-error.ts';
 /** Program → Debian package. */
 const PACKAGES = {
   curl: 'curl',
+  ip: 'iproute2',
   ip6tables: 'iptables',
   iptables: 'iptables',
   lftp: 'lftp',
+  ping: 'iputils-ping',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
   ssh: 'openssh-client',
   'ssh-keygen': 'openssh-client',
   sshd: 'openssh-server',
+  traceroute: 'traceroute',
   vsftpd: 'vsftpd',
 } as const satisfies Record<string, string>;
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real server of a lab, run as `node server-process.js NAME PORT …` inside its namespace: HTTP that says who it is
-// (`/`) or streams N bytes (`/bytes/N`), and UDP that echoes with its name in front, on each of the ports. Prints
+// (`/`), streams N bytes (`/bytes/N`) or tells the SHA-256 of what it is sent (PUT), and UDP that echoes with its name in front, on each of the ports. Prints
 // `ready PORT …` when it listens on all of them.
 // Knows nothing of directors; ends on SIGTERM.
 
+import { createHash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -37,6 +38,10 @@ function listen(port: number): Promise<number> {
 function answer(request: IncomingMessage, response: ServerResponse): void {
   const bytes = /^\/bytes\/(\d{1,10})$/.exec(request.url ?? '')?.[1];
   response.setHeader('x-served-by', name);
+  if (request.method === 'PUT') {
+    digest(request, response);
+    return;
+  }
   if (bytes === undefined) {
     response.setHeader('content-type', 'text/plain; charset=utf-8');
     response.end(`hello from ${name}\n`);
@@ -49,4 +54,11 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
     .on('error', () => response.destroy())
     .pipe(response)
     .on('error', () => {});
+}
+
+function digest(request: IncomingMessage, response: ServerResponse): void {
+  const hash = createHash('sha256');
+  request.on('data', (bytes: Buffer) => hash.update(bytes));
+  request.on('end', () => response.end(`${hash.digest('hex')}\n`));
+  request.on('error', () => response.destroy());
 }

@@ -8,9 +8,12 @@ import { type Narrator, type PhaseReport, tellNat } from './nat.ts';
 import type { LabName, LabOptions } from './options.ts';
 import { checkPersistence, WEB_PORTS as PERSISTENT_PORTS, tellPersistence } from './persistence.ts';
 import { drawPlan } from './plan.ts';
+import { RemoteLab } from './remote.ts';
+import { drawRemote } from './remote-plan.ts';
 import { SegmentLab } from './segment.ts';
 import { drawSegment } from './segment-plan.ts';
 import { type Lab, NatLab } from './session.ts';
+import { checkTun, tellTun } from './tun.ts';
 
 /** What has come out. */
 export interface Told {
@@ -96,6 +99,16 @@ export const STORIES: Readonly<Record<LabName, Story>> = {
     tell: async (lab: SegmentLab, _options, narrator, signal) => ({
       report: await tellDr(lab, narrator, signal),
       verdict: 'shares as the weights ask, one client on one server with sh, and no answer crossed the director',
+      details: [],
+    }),
+  },
+  tun: {
+    check: checkTun,
+    open: ({ servers }) => RemoteLab.open({ servers, serverRoutes: 'all' }),
+    draw: (lab: RemoteLab) => drawRemote(lab.plan, 'tunnels'),
+    tell: async (lab: RemoteLab, _options, narrator, signal) => ({
+      report: await tellTun(lab, narrator, signal),
+      verdict: 'answers went past the director, and everybody learned how large packets may be',
       details: [],
     }),
   },

@@ -46,6 +46,15 @@ export class Terminal {
     return this.#run('client', this.#lab.plan.client.namespace, program, args);
   }
 
+  /** Runs a program on any host. */
+  on(
+    host: { readonly name: string; readonly namespace: string },
+    program: LabProgram,
+    ...args: readonly string[]
+  ): Promise<string> {
+    return this.#run(host.name, host.namespace, program, args);
+  }
+
   /** Runs `ballast` on a server. */
   async ballastOn(server: HostPlan, shown: readonly string[], hidden: readonly string[] = []): Promise<string> {
     const running = runBallast(server.namespace, [...shown, ...hidden]);
