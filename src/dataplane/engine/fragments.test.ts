@@ -144,6 +144,22 @@ for (const family of FAMILIES) {
   }
 }
 
+test('small fragments go through a tunnel of IPv6, whose headers are longer than they are', async () => {
+  const made = new MemoryStage();
+  await ipvsadm(made, ['-A', '-u', '10.0.0.1:53', '-s', 'rr']);
+  await ipvsadm(made, [
+    '-a',
+    '-u',
+    '10.0.0.1:53',
+    '-r',
+    '[2001:db8:1::1]:53',
+    ...'-i --tun-type gue --tun-port 6080'.split(' '),
+  ]);
+  const out = await exchange(made, cut(datagram(4, 101), 52));
+  assert.equal(out.length, 1);
+  assert.equal(hex(out[0].packet.subarray(52 + 20)), hex(datagram(4, 101).subarray(20)));
+});
+
 test('a packet without DF that a tunnel makes too long leaves in fragments with one identification', async () => {
   const made = await stage(4, '-i');
   const out = await exchange(made, [datagram(4, 1460), datagram(4, 1460)]);
