@@ -14,6 +14,7 @@ A client, a director and real servers in network namespaces of this machine. Nee
   nat           weighted round robin over servers behind NAT, under load
   dr            direct routing: servers answer past the director, counted frame by frame
   tun           tunnels to servers in another network, IPIP, GRE and GUE, and a smaller MTU on the way
+  fullnat       servers that know no way to clients, and learn who they are; with nginx and HAProxy
   ftp           FTP through NAT: passive, active, both ways, IPv4 and IPv6
   fwmark        ports 80 and 8080 as one service, by a firewall mark of iptables
   persistence   a client stays on its server: by address, by port, by firewall mark
@@ -27,7 +28,7 @@ A client, a director and real servers in network namespaces of this machine. Nee
   --down        remove a lab that was kept
 `;
 
-const LAB_NAMES = ['nat', 'dr', 'tun', 'ftp', 'fwmark', 'persistence'] as const;
+const LAB_NAMES = ['nat', 'dr', 'tun', 'fullnat', 'ftp', 'fwmark', 'persistence'] as const;
 
 export type LabName = (typeof LAB_NAMES)[number];
 

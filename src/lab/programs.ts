@@ -8,16 +8,20 @@ import { LabError } from './lab-error.ts';
 /** Program → Debian package. */
 const PACKAGES = {
   curl: 'curl',
+  haproxy: 'haproxy',
   ip: 'iproute2',
   ip6tables: 'iptables',
   iptables: 'iptables',
   lftp: 'lftp',
+  nft: 'nftables',
+  nginx: 'nginx-light',
   ping: 'iputils-ping',
   'redis-cli': 'redis-tools',
   'redis-server': 'redis-server',
   ssh: 'openssh-client',
   'ssh-keygen': 'openssh-client',
   sshd: 'openssh-server',
+  tcpdump: 'tcpdump',
   traceroute: 'traceroute',
   vsftpd: 'vsftpd',
 } as const satisfies Record<string, string>;

@@ -36,7 +36,7 @@ export interface RemotePlanOptions {
   readonly prefix?: string;
 }
 
-const CLIENT_NET = 1;
+export const CLIENT_NET = 1;
 export const DIRECTOR_NET = 2;
 export const SERVER_NET = 3;
 /** Between router and gateway. */

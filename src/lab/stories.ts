@@ -3,6 +3,8 @@
 
 import { checkDr, tellDr } from './dr.ts';
 import { checkFtp, tellFtp } from './ftp.ts';
+import { checkFullnat, tellFullnat } from './fullnat.ts';
+import { PLAIN_PORT } from './fullnat-servers.ts';
 import { checkFwmark, WEB_PORTS as MARKED_PORTS, tellFwmark } from './fwmark.ts';
 import { type Narrator, type PhaseReport, tellNat } from './nat.ts';
 import type { LabName, LabOptions } from './options.ts';
@@ -109,6 +111,16 @@ export const STORIES: Readonly<Record<LabName, Story>> = {
     tell: async (lab: RemoteLab, _options, narrator, signal) => ({
       report: await tellTun(lab, narrator, signal),
       verdict: 'answers went past the director, and everybody learned how large packets may be',
+      details: [],
+    }),
+  },
+  fullnat: {
+    check: checkFullnat,
+    open: ({ servers }) => RemoteLab.open({ servers, serverRoutes: 'director', serverPort: PLAIN_PORT }),
+    draw: (lab: RemoteLab) => drawRemote(lab.plan, 'FULLNAT'),
+    tell: async (lab: RemoteLab, _options, narrator, signal) => ({
+      report: await tellFullnat(lab, narrator, signal),
+      verdict: 'servers without a way to clients answered them all, and knew each one by its address',
       details: [],
     }),
   },

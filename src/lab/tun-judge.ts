@@ -37,7 +37,7 @@ export function judgeNarrow(report: NarrowReport, mtu: number): string | undefin
   if (!uploaded) return 'the upload did not arrive as it was sent';
   if (report.mtu !== mtu) return `the client takes ${report.mtu} bytes for the path's MTU, it is ${mtu}`;
   if (!downloaded) return 'the download did not arrive as it was sent';
-  if (datagrams !== DATAGRAMS) return `${datagrams} of ${DATAGRAMS} large datagrams came back`;
+  if (datagrams !== DATAGRAMS) return `${datagrams} of ${DATAGRAMS} datagrams came back`;
   if (!pinged) return 'the virtual address does not answer ping';
   if (hops.length === 0 || hops.includes('*')) return `traceroute sees ${hops.join(', ') || 'nobody'}`;
   return undefined;

@@ -116,7 +116,7 @@ class TunStory {
     ] as const) {
       await this.#terminal.on({ name, namespace }, 'ip', 'link', 'set', device, 'mtu', String(NARROW_MTU));
     }
-    await this.#setUp('ipip');
+    await this.#setUp('ipip', true);
     for (const server of servers) {
       const script = join(import.meta.dirname, 'echo-process.js');
       const args = [script, server.name, String(ECHO_PORT), virtual.v4, virtual.v6];
@@ -132,7 +132,7 @@ class TunStory {
     return { ipv4, ipv6 };
   }
 
-  async #setUp(type: TunnelType): Promise<void> {
+  async #setUp(type: TunnelType, withDatagrams = false): Promise<void> {
     const { servers, virtual } = this.#lab.plan;
     const tunnel = ['--tun-type', type, ...(type === 'gue' ? ['--tun-port', String(GUE_PORT)] : [])];
     const up = ['realserver', 'up', '--method', 'tun', ...tunnel, '--vip', virtual.v4, '--vip', virtual.v6];
@@ -140,10 +140,8 @@ class TunStory {
       await this.#terminal.ballastOn(server, up, ['--state', this.#lab.stateFile(server)]);
     }
     for (const key of ['v4', 'v6'] as const) {
-      for (const [option, port] of [
-        ['-t', virtual.port],
-        ['-u', ECHO_PORT],
-      ] as const) {
+      const services = [['-t', virtual.port] as const, ...(withDatagrams ? [['-u', ECHO_PORT] as const] : [])];
+      for (const [option, port] of services) {
         const service = [option, socketAddress(virtual[key], port)];
         await this.#terminal.ipvsadm('-A', ...service, '-s', 'rr');
         for (const server of servers) {

@@ -24,6 +24,7 @@ import { TunPort } from './kernel-port.ts';
 import { FRAME_SIZE } from './link.ts';
 import { LocalDataPlane } from './local.ts';
 import { MarkCatch } from './mark-catch.ts';
+import { PoolWarnings } from './pool-warnings.ts';
 import { type Endpoint, XdpProgram } from './xdp-program.ts';
 
 /** Frames for one queue of one device: its fill and send rings, and as many on their way through the engine. */
@@ -39,6 +40,7 @@ export class EngineHost {
   readonly #log: Logger;
   readonly #program: XdpProgram;
   readonly #marks: MarkCatch;
+  readonly #pools: PoolWarnings;
   readonly #director: Director;
   readonly #links: AfXdpLink[] = [];
   readonly #closers: (() => void)[] = [];
@@ -46,6 +48,7 @@ export class EngineHost {
   /** @param now - reads the clock, in ticks. */
   constructor(data: EngineThreadData, log: Logger, now: () => number) {
     this.#log = log;
+    this.#pools = new PoolWarnings(log);
     try {
       this.mirror = new KernelMirror({
         log,
@@ -145,6 +148,7 @@ export class EngineHost {
   second(): void {
     this.mirror.confirm();
     this.#marks.release();
+    this.#pools.second(this.#director.fullnat.snapshot());
   }
 
   connections(cursor: number): ConnectionPage {
