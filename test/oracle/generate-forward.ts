@@ -131,8 +131,13 @@ function disturbed(random: Random, pieces: readonly Piece[]): readonly Piece[] {
   return pieces.filter((each) => each !== piece);
 }
 
-/** A tunnel that learns of a small MTU without asking its clients to keep to it has to cut. */
+/**
+ * A tunnel that learns of a small MTU without asking its clients to keep to it has to cut. And what is told to clients as a
+ * refusal is not heard where the director's own stack is not to refuse anything.
+ */
 function shapeIcmp(step: IcmpStep, plan: ForwardPlan, options: ForwardOptions): IcmpStep {
+  const isRefusal = step.about === 'tunnel' && step.type === 3 && step.code === 3;
+  if (isRefusal && plan.hasLocalServers) return { ...step, code: 1 };
   const tellsMtu = step.about === 'tunnel' && step.type === 3 && step.code === 4;
   return tellsMtu && !plan.pmtuDisc && !options.fragments ? { ...step, code: 1 } : step;
 }
