@@ -102,7 +102,9 @@ function inPieces(
   const ttl = isRequest ? step.ttl : Math.max(2, step.ttl);
   const whole = { ...step, ttl, df: false, payload: 'x'.repeat(30 + random.below(random.chance(0.3) ? 3000 : 400)) };
   const total = transportLength(whole) + whole.payload.length;
-  const most = mtus[isRequest ? 'front' : 'back'] - ipLength(step.family) - (step.family === 6 ? 8 : 0);
+  // What passes by is cut again one by one, or as a whole, by who has looked at it.
+  const longest = isRequest ? mtus.front : Math.min(mtus.front, mtus.back);
+  const most = longest - ipLength(step.family) - (step.family === 6 ? 8 : 0);
   const size = 8 * Math.max(LEAST_UNITS, Math.floor(Math.min(most, total / (2 + random.below(3))) / 8));
   const id = 1 + random.below(0xffff);
   const pieces: Piece[] = [];
@@ -131,8 +133,13 @@ function disturbed(random: Random, pieces: readonly Piece[]): readonly Piece[] {
   return pieces.filter((each) => each !== piece);
 }
 
-/** A tunnel that learns of a small MTU without asking its clients to keep to it has to cut. */
+/**
+ * A tunnel that learns of a small MTU without asking its clients to keep to it has to cut. And what is told to clients as a
+ * refusal is not heard where the director's own stack is not to refuse anything.
+ */
 function shapeIcmp(step: IcmpStep, plan: ForwardPlan, options: ForwardOptions): IcmpStep {
+  const isRefusal = step.about === 'tunnel' && step.type === 3 && step.code === 3;
+  if (isRefusal && plan.hasLocalServers) return { ...step, code: 1 };
   const tellsMtu = step.about === 'tunnel' && step.type === 3 && step.code === 4;
   return tellsMtu && !plan.pmtuDisc && !options.fragments ? { ...step, code: 1 } : step;
 }
