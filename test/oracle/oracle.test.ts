@@ -19,7 +19,7 @@ const SEED = 20261127;
 const CASES = 40;
 const PACKETS = 100;
 const FORWARD_SEED = 7;
-const FORWARD_CASES = 16;
+const FORWARD_CASES = 12;
 const FORWARD_PACKETS = 40;
 
 const needs = requirements(
