@@ -4,23 +4,16 @@
 
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { MemoryLink } from '../../src/dataplane/engine/memory-link.ts';
 import { RoundRobin } from '../../src/lvs/schedule/round-robin.ts';
 import { requirements } from '../support/requirements.ts';
 import { OracleKernel } from './kernel.ts';
-import { replay } from './replay.ts';
 import { describe } from './report.ts';
-import { forwardScenariosOf, type OracleRun, runOracle, scenariosOf } from './run-oracle.ts';
-import type { Scenario } from './scenario.ts';
+import { type OracleRun, runOracle, scenariosOf } from './run-oracle.ts';
 import type { Finding, Play } from './shrink.ts';
-import { HARMS } from './tunnel-harm.ts';
 
 const SEED = 20261127;
 const CASES = 40;
 const PACKETS = 100;
-const FORWARD_SEED = 7;
-const FORWARD_CASES = 12;
-const FORWARD_PACKETS = 40;
 
 const needs = requirements(
   'root',
@@ -53,40 +46,6 @@ suite('the oracle', { skip: needs }, () => {
     assert.ok(tally.packets >= (CASES * PACKETS * 3) / 4, `only ${tally.packets} packets were compared`);
   });
 
-  test('and about every way to forward: methods, tunnels, path MTU, ICMP errors, fragments', async () => {
-    const findings: Finding[] = [];
-    const scenarios = forwardScenariosOf(FORWARD_SEED, 0, FORWARD_CASES, FORWARD_PACKETS, { fragments: true });
-    const tally = await runOracle(scenarios, gather(findings));
-    assert.equal(findings.map(describe).join('\n'), '');
-    assert.deepEqual([tally.cases, tally.different], [FORWARD_CASES, 0]);
-    assert.ok(tally.ambiguous <= FORWARD_CASES / 4, `${tally.ambiguous} cases were cut short`);
-    assert.ok(
-      tally.packets >= (FORWARD_CASES * FORWARD_PACKETS * 3) / 4,
-      `only ${tally.packets} packets were compared`,
-    );
-  });
-
-  test('a tunnel header that is broken on purpose is found out, whatever is wrong with it', async (t) => {
-    const scenario = tunnels();
-    const [outcomes] = await kernel.play([scenario]);
-    assert.equal((await replay(scenario, outcomes)).difference, undefined);
-    const transmit = MemoryLink.prototype.transmit;
-    t.after(() => {
-      MemoryLink.prototype.transmit = transmit;
-    });
-    for (const { what, harm } of HARMS) {
-      let harmed = 0;
-      MemoryLink.prototype.transmit = function (this: MemoryLink, offset: number, length: number) {
-        const isSent = transmit.call(this, offset, length);
-        if (harm(this.sent[this.sent.length - 1].subarray(14))) harmed++;
-        return isSent;
-      };
-      const { difference } = await replay(scenario, outcomes);
-      assert.equal(difference?.what, 'frames that leave', what);
-      assert.ok(harmed > 0, what);
-    }
-  });
-
   test('a scheduler that is broken on purpose is found out, with a short scenario', async (t) => {
     const pick = RoundRobin.prototype.pick;
     let picks = 0;
@@ -108,31 +67,6 @@ suite('the oracle', { skip: needs }, () => {
     assert.match(text, /ipvsadm -A -t 10\.0\.0\.1:80 -s rr/);
   });
 });
-
-/** Connections by every kind of tunnel, two packets of each. */
-function tunnels(): Scenario {
-  const kinds = [
-    '',
-    ' --tun-type gue --tun-port 6080',
-    ' --tun-type gue --tun-port 6081 --tun-csum',
-    ' --tun-type gre',
-    ' --tun-type gre --tun-csum',
-  ];
-  const servers = kinds.map(
-    (kind, i) => ({ kind: 'ipvsadm', line: `-a -t 10.0.0.1:80 -r 192.168.1.${i + 1}:80 -i${kind}` }) as const,
-  );
-  const packets = ['S', 'A'].flatMap((flags) =>
-    Array.from({ length: kinds.length }, (_, i) => ({
-      ...CONVERSATION,
-      ...SYN,
-      flags,
-      clientPort: 2000 + i,
-      tos: 0x10,
-    })),
-  );
-  const service = { kind: 'ipvsadm', line: '-A -t 10.0.0.1:80 -s rr' } as const;
-  return { name: 'tunnels', marks: [], steps: [service, ...servers, ...packets] };
-}
 
 const CONVERSATION = { protocol: 'tcp', family: 4, client: '10.7.0.3', virtual: '10.0.0.1', virtualPort: 80 } as const;
 const SYN = {
