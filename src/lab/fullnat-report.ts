@@ -28,14 +28,14 @@ export interface FullnatFamilyReport {
   readonly proxyV2: readonly Seen[];
   /** A real server as client of its own service. */
   readonly hairpin: Seen;
-  /** The TCP option as it arrived, in hex; empty for none. */
+  /** The TCP option as it arrived, kind and length before it, in hex; empty for none. */
   readonly toa: string;
   /** The same as it ought to be. */
   readonly toaExpected: string;
   /** A download's frames, and the director's own count of its packets in both directions. */
   readonly frames: FrameCounts;
   readonly forwarded: number;
-  /** Behind a router that loses packets. */
+  /** Over a line that loses and delays packets. */
   readonly connections: CrowdReport;
   readonly datagrams: CrowdReport;
   readonly pinged: boolean;

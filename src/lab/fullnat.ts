@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { spawnInNamespace } from '../linux/process-namespace.ts';
 import { addAddress } from '../linux/route/address.ts';
 import { openRouteSocket } from '../linux/route/route-socket.ts';
+import { TCPOPT_TOA, TOA_LENGTH_IPV4, TOA_LENGTH_IPV6 } from '../lvs/stream/toa.ts';
 import { type Address, addressWords, type Family } from '../packet/address.ts';
 import { abortable } from './abortable.ts';
 import { outcome } from './director.ts';
@@ -25,10 +26,13 @@ import {
   type Seen,
 } from './fullnat-report.ts';
 import { CROWD_PORT, PLAIN_PORT, startCrowdServers, startWebServers, WEB_PORT } from './fullnat-servers.ts';
+import { firstOutput } from './hosts.ts';
 import { LabError } from './lab-error.ts';
 import type { Narrator } from './nat.ts';
 import { addresses, HOST_DEVICE, type HostPlan, socketAddress } from './plan.ts';
+import { endChild } from './processes.ts';
 import { programPath, requirePrograms } from './programs.ts';
+import { packetsAtRest } from './quiet.ts';
 import type { RemoteLab } from './remote.ts';
 import { devicesOf, drawAnswersThrough } from './remote-path.ts';
 import { CLIENT_NET, DIRECTOR_NET } from './remote-plan.ts';
@@ -48,13 +52,15 @@ const PARALLEL = 40;
 const BODY_BYTES = 20_000;
 const DATAGRAM_BYTES = 1_000;
 const LOSS_PERCENT = 5;
+const LATE_PERCENT = 20;
+const ROUGH = 'rough0';
+const ROUGH_TABLE = '100';
 const DOWNLOAD_BYTES = 2_000_000;
-const TCPOPT_TOA = 254;
 const LOG_PATIENCE_MS = 10_000;
 const LOOK_MS = 100;
 
 export function checkFullnat(): void {
-  requirePrograms(['curl', 'haproxy', 'ip', 'nft', 'nginx', 'ping', 'tcpdump', 'traceroute']);
+  requirePrograms(['curl', 'haproxy', 'ip', 'nginx', 'ping', 'tcpdump', 'traceroute']);
 }
 
 /** Runs the recipe on a standing lab. Rejects when `signal` aborts. */
@@ -128,13 +134,15 @@ class FullnatStory {
     const { toa, toaExpected } = await this.#captureToa(family);
     const { frames, forwarded } = await this.#download(family);
 
-    terminal.say(`\nClients from ${CLIENTS} addresses behind a router that loses ${LOSS_PERCENT} % of the packets\n`);
+    terminal.say(
+      `\nClients from ${CLIENTS} addresses over a line that loses ${LOSS_PERCENT} % of the packets and delays ${LATE_PERCENT} %, four times on the way there and back\n`,
+    );
     await this.#addService(family, '-t', CROWD, CROWD_PORT, 'proxy-v2');
     await this.#addService(family, '-u', CROWD, CROWD_PORT, 'proxy-v2');
-    await this.#lose(true);
+    const smoothen = await this.#roughen();
     const connections = await this.#crowd(family, 'tcp', CONNECTIONS, BODY_BYTES);
     const datagrams = await this.#crowd(family, 'udp', DATAGRAMS, DATAGRAM_BYTES);
-    await this.#lose(false);
+    await smoothen();
     await terminal.ballast('local', 'list');
     terminal.say('');
     await terminal.ipvsadm('-Ln');
@@ -232,7 +240,7 @@ class FullnatStory {
     const { client, gateway, virtual } = this.#lab.plan;
     const filter = `tcp dst port ${PLAIN_PORT}`;
     const ip = family === 4 ? 'ip' : 'ip6';
-    const args = ['-nn', '-v', '-l', '-c', '4', '-i', gateway.serverSide.device, `${ip} and ${filter}`];
+    const args = ['-nn', '-x', '-l', '-c', '4', '-i', gateway.serverSide.device, `${ip} and ${filter}`];
     const sniffer = spawnInNamespace(gateway.namespace, programPath('tcpdump'), args, {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -245,49 +253,62 @@ class FullnatStory {
     const captured = outcome(sniffer);
     await abortable(listening, this.#signal);
     const url = `http://${socketAddress(own(family, virtual), PLAIN)}/`;
-    const text = await this.#terminal.onClient('curl', '-sS', '--max-time', '10', '-w', '%{local_port}', url);
-    const { stdout } = await abortable(captured, this.#signal);
-    const option = new RegExp(`unknown-${TCPOPT_TOA} 0x([0-9a-f]+)`).exec(stdout)?.[1] ?? '';
-    const port = Number(text.split('\n')[1]);
-    const words = addressWords(own(family, client).address);
-    const hex = (value: number, digits: number): string => (value >>> 0).toString(16).padStart(digits, '0');
-    const toaExpected =
-      hex(port, 4) +
-      [...words]
-        .slice(0, family === 4 ? 1 : 4)
-        .map((word) => hex(word, 8))
-        .join('');
-    this.#terminal.say(
-      `gateway$ tcpdump -v -i ${gateway.serverSide.device} ${filter}\n… unknown-${TCPOPT_TOA} 0x${option} …`,
+    const text = await this.#terminal.onClient(
+      'curl',
+      '-sS',
+      '--max-time',
+      '10',
+      '-w',
+      '%{local_ip} %{local_port}',
+      url,
     );
+    const { stdout } = await abortable(captured, this.#signal);
+    const [, address, port] = /^([0-9a-f.:]+) (\d+)$/m.exec(text) ?? ['', own(family, client).address, '0'];
+    const words = [...addressWords(address as Address)].slice(0, family === 4 ? 1 : 4);
+    const hex = (value: number, digits: number): string => (value >>> 0).toString(16).padStart(digits, '0');
+    const head = hex(TCPOPT_TOA, 2) + hex(family === 4 ? TOA_LENGTH_IPV4 : TOA_LENGTH_IPV6, 2);
+    const toaExpected = head + hex(Number(port), 4) + words.map((word) => hex(word, 8)).join('');
+    const bytes = hexDump(stdout);
+    const option = bytes.includes(toaExpected) ? toaExpected : '';
+    this.#terminal.say(`gateway$ tcpdump -x -i ${gateway.serverSide.device} ${filter}\n… ${option} …`);
     return { toa: option, toaExpected };
   }
 
   async #download(family: Family): Promise<Pick<FullnatFamilyReport, 'frames' | 'forwarded'>> {
     const { plan, director } = this.#lab;
-    const packets = async (): Promise<number> => {
-      const { inPackets, outPackets } = (await abortable(director.status(), this.#signal)).totals.counters;
-      return inPackets + outPackets;
-    };
     const devices = devicesOf(plan);
-    const packetsBefore = await packets();
+    const packetsBefore = await packetsAtRest(director, this.#signal);
     const before = readFrames(devices);
     const url = `http://${socketAddress(own(family, plan.virtual), PLAIN)}/bytes/${DOWNLOAD_BYTES}`;
     this.#terminal.say('');
     await this.#terminal.onClient('curl', '-sS', '-o', '/dev/null', '--max-time', '30', url);
+    const forwarded = (await packetsAtRest(director, this.#signal)).both - packetsBefore.both;
     const frames = framesBetween(before, readFrames(devices));
-    const forwarded = (await packets()) - packetsBefore;
     this.#terminal.say(`\n${drawAnswersThrough(plan, frames)}`);
     return { frames, forwarded };
   }
 
-  /** Switches the router's losses on or off. */
-  async #lose(on: boolean): Promise<void> {
-    const { namespace } = this.#lab.plan.router;
+  /** Leads all that the router forwards over a bad line; returns how to end that. */
+  async #roughen(): Promise<() => Promise<void>> {
+    const { namespace, clientSide, directorSide, gatewaySide } = this.#lab.plan.router;
     const router = { name: 'router', namespace };
-    const rules = `add table inet lossy; add chain inet lossy forward { type filter hook forward priority 0; }; \
-add rule inet lossy forward meta l4proto { tcp, udp } numgen random mod 100 < ${LOSS_PERCENT} drop`;
-    await this.#terminal.on(router, 'nft', on ? rules : 'delete table inet lossy');
+    const line = spawnInNamespace(
+      namespace,
+      process.execPath,
+      [join(import.meta.dirname, 'rough-process.js'), ROUGH, String(LOSS_PERCENT), String(LATE_PERCENT)],
+      { detached: true, stdio: ['ignore', 'pipe', 'ignore'] },
+    );
+    await abortable(firstOutput(line, 'the bad line'), this.#signal);
+    const rules = (['-4', '-6'] as const).flatMap((family) =>
+      [clientSide, directorSide, gatewaySide].map(({ device }) => [family, device] as const),
+    );
+    const ip = (...words: readonly string[]): Promise<string> => this.#terminal.on(router, 'ip', ...words);
+    for (const family of ['-4', '-6']) await ip(family, 'route', 'add', 'default', 'dev', ROUGH, 'table', ROUGH_TABLE);
+    for (const [family, device] of rules) await ip(family, 'rule', 'add', 'iif', device, 'lookup', ROUGH_TABLE);
+    return async () => {
+      for (const [family, device] of rules) await ip(family, 'rule', 'del', 'iif', device, 'lookup', ROUGH_TABLE);
+      await endChild(line);
+    };
   }
 
   async #crowd(family: Family, protocol: 'tcp' | 'udp', count: number, bytes: number): Promise<CrowdReport> {
@@ -303,6 +324,7 @@ add rule inet lossy forward meta l4proto { tcp, udp } numgen random mod 100 < ${
     if (status !== 0) throw new LabError(`the clients ended with status ${status}: ${stderr}`);
     const report = JSON.parse(stdout) as CrowdReport;
     const what = protocol === 'tcp' ? 'connections' : 'datagrams';
+    for (const text of [...report.wrong, ...report.failed].slice(0, 3)) this.#terminal.say(text);
     this.#terminal.say(
       `${report.right} of ${report.made} ${what} were answered, with the client's own address and port as the server ` +
         'saw them and the digest of what it had sent',
@@ -335,4 +357,12 @@ add rule inet lossy forward meta l4proto { tcp, udp } numgen random mod 100 < ${
       await abortable(delay(LOOK_MS), this.#signal);
     }
   }
+}
+
+/** All bytes that `tcpdump -x` shows, in hex. */
+function hexDump(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => /^\s+0x[0-9a-f]+:\s+(.*)$/.exec(line)?.[1].replaceAll(' ', '') ?? '')
+    .join('');
 }

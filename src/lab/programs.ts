@@ -13,7 +13,6 @@ const PACKAGES = {
   ip6tables: 'iptables',
   iptables: 'iptables',
   lftp: 'lftp',
-  nft: 'nftables',
   nginx: 'nginx-light',
   ping: 'iputils-ping',
   'redis-cli': 'redis-tools',

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real server of the lab `fullnat`, run as `node proxy-server-process.js NAME PORT` inside its namespace: believes PROXY
 // headers. TCP: after the header a line with the number of bytes that follow; answers with one line: its name, the address
-// and port of the header, the SHA-256 of the bytes. UDP: answers each datagram with the same about what is behind the header.
+// and port of the header, the SHA-256 of the bytes. UDP: answers each datagram with the same about what is behind the header;
+// a sender introduces itself until it is answered, so later datagrams without a header are from whom the last header named.
 
 import { createHash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
@@ -12,10 +13,12 @@ import { formatAddress } from '../packet/address.ts';
 const [name, port] = process.argv.slice(2);
 /** Longest beginning: a header and the line with the length. */
 const MOST_BEFORE = PROXY_MAX + 16;
+/** Clients by the end that the director speaks from; as many as that has ports. */
+const known = new Map<string, string>();
 
 const server = createServer({ allowHalfOpen: true }, serve);
 const datagrams = createSocket('udp6', (message, from) => {
-  datagrams.send(`${name} ${describe(message)}\n`, from.port, from.address);
+  datagrams.send(`${name} ${describe(message, `${from.address} ${from.port}`)}\n`, from.port, from.address);
 });
 await Promise.all([
   new Promise<void>((done) => server.listen(Number(port), '::', 4096, done)),
@@ -60,10 +63,13 @@ function readBegin(bytes: Buffer): { who: string; left: number; length: number }
   return { who: nameEnds(header.ends), left: Number(bytes.toString('latin1', header.length, end)), length: end + 1 };
 }
 
-function describe(message: Buffer): string {
+function describe(message: Buffer, sender: string): string {
   const header = readProxyHeader(message, 0, message.length);
-  if (header === undefined) return 'no header';
-  return `${nameEnds(header.ends)} ${createHash('sha256').update(message.subarray(header.length)).digest('hex')}`;
+  if (header !== undefined) known.set(sender, nameEnds(header.ends));
+  const digest = createHash('sha256')
+    .update(message.subarray(header?.length ?? 0))
+    .digest('hex');
+  return `${known.get(sender) ?? 'unknown 0'} ${digest}`;
 }
 
 type Ends = NonNullable<ReturnType<typeof readProxyHeader>>['ends'];

@@ -15,8 +15,9 @@ import { framesBetween, readFrames } from './frame-counts.ts';
 import { firstOutput } from './hosts.ts';
 import type { Narrator } from './nat.ts';
 import { payload } from './payload.ts';
-import { socketAddress } from './plan.ts';
+import { type HostPlan, socketAddress } from './plan.ts';
 import { requirePrograms } from './programs.ts';
+import { packetsAtRest } from './quiet.ts';
 import type { RemoteLab } from './remote.ts';
 import { devicesOf, drawAnswersPast } from './remote-path.ts';
 import { Terminal } from './terminal.ts';
@@ -118,18 +119,22 @@ class TunStory {
     }
     await this.#setUp('ipip', true);
     for (const server of servers) {
-      const script = join(import.meta.dirname, 'echo-process.js');
-      const args = [script, server.name, String(ECHO_PORT), virtual.v4, virtual.v6];
-      const child = spawnInNamespace(server.namespace, process.execPath, args, {
-        detached: true,
-        stdio: ['ignore', 'pipe', 'ignore'],
-      });
-      await abortable(firstOutput(child, `echo on ${server.name}`), this.#signal);
+      await this.#startOn(server, 'tunnel-end-process.js');
+      await this.#startOn(server, 'echo-process.js', server.name, String(ECHO_PORT), virtual.v4, virtual.v6);
     }
     const ipv4 = await this.#tellNarrow(4);
     const ipv6 = await this.#tellNarrow(6);
     await this.#takeDown();
     return { ipv4, ipv6 };
+  }
+
+  /** A process of the lab's own, to the end of the lab. */
+  async #startOn(server: HostPlan, script: string, ...args: readonly string[]): Promise<void> {
+    const child = spawnInNamespace(server.namespace, process.execPath, [join(import.meta.dirname, script), ...args], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    await abortable(firstOutput(child, `${script} on ${server.name}`), this.#signal);
   }
 
   async #setUp(type: TunnelType, withDatagrams = false): Promise<void> {
@@ -169,11 +174,12 @@ class TunStory {
       answers.push(status === 0 ? (/^hello from (\S+)/.exec(stdout)?.[1] ?? '') : '');
     }
     const devices = devicesOf(plan);
-    const forwardedBefore = await this.#forwarded();
+    const { director } = this.#lab;
+    const packetsBefore = await packetsAtRest(director, this.#signal);
     const before = readFrames(devices);
     const downloaded = await this.#download(family);
+    const forwarded = (await packetsAtRest(director, this.#signal)).received - packetsBefore.received;
     const frames = framesBetween(before, readFrames(devices));
-    const forwarded = (await this.#forwarded()) - forwardedBefore;
     this.#terminal.say(`\n${drawAnswersPast(plan, frames)}\n`);
     const uploaded = await this.#upload(family);
     return { answers, downloaded, uploaded, frames, forwarded, mtu: await this.#learned(family) };
@@ -239,10 +245,6 @@ class TunStory {
     const { virtual } = this.#lab.plan;
     const route = await this.#terminal.onClient('ip', 'route', 'get', family === 4 ? virtual.v4 : virtual.v6);
     return Number(/ mtu (\d+)/.exec(route)?.[1] ?? MTU);
-  }
-
-  async #forwarded(): Promise<number> {
-    return (await abortable(this.#lab.director.status(), this.#signal)).totals.counters.inPackets;
   }
 }
 

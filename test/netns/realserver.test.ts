@@ -185,9 +185,11 @@ describe('ballast realserver', { skip: requirements('root', 'xdp', 'program:ip',
     } finally {
       routes(tunnel.device);
     }
+    server.run(() => writeSysctl('net.ipv4.conf.lo.arp_ignore', '2'));
     const { stdout, stderr } = await realserver('down', '--state', state);
     assert.equal(stdout, 'nothing is up\n');
-    assert.match(stderr, /arp_ignore is 0 by now, not the 1 that was set: left alone/);
+    assert.equal(stderr, 'ballast: net/ipv4/conf/lo/arp_ignore is 2 by now, not the 1 that was set: left alone\n');
+    server.run(() => writeSysctl('net.ipv4.conf.lo.arp_ignore', '0'));
     assert.equal(configuration(), before);
   });
 
