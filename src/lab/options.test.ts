@@ -16,7 +16,8 @@ test('without options a lab has two servers', () => {
     down: false,
   };
   assert.deepEqual(parseLabOptions(['nat']), expected);
-  for (const name of ['fwmark', 'persistence']) assert.deepEqual(parseLabOptions([name]), { ...expected, name });
+  for (const name of ['dr', 'tun', 'fullnat', 'fwmark', 'persistence'])
+    assert.deepEqual(parseLabOptions([name]), { ...expected, name });
 });
 
 test('options are taken in any place', () => {
