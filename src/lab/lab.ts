@@ -118,7 +118,7 @@ function keptText(lab: Lab, { name }: LabOptions): string {
   const enter = (namespace: string): string => `nsenter --net=/run/netns/${namespace}`;
   return [
     '\nThe lab stays:',
-    `  ${enter(plan.client.namespace)} curl http://${plan.virtual.v4}/`,
+    `  ${enter(plan.client.namespace)} curl ${name === 'ftp' ? 'ftp' : 'http'}://${plan.virtual.v4}/`,
     `  ${enter(plan.director.namespace)} bash`,
     `  BALLAST_SOCKET=${director.socket} ${program()} ipvsadm -Ln`,
     `Remove it with: ${program()} lab ${name} --down`,

@@ -12,6 +12,7 @@ const PACKAGES = {
   ip: 'iproute2',
   ip6tables: 'iptables',
   iptables: 'iptables',
+  lftp: 'lftp',
   nginx: 'nginx-light',
   ping: 'iputils-ping',
   'redis-cli': 'redis-tools',
@@ -21,6 +22,7 @@ const PACKAGES = {
   sshd: 'openssh-server',
   tcpdump: 'tcpdump',
   traceroute: 'traceroute',
+  vsftpd: 'vsftpd',
 } as const satisfies Record<string, string>;
 
 export type LabProgram = keyof typeof PACKAGES;

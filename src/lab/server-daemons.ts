@@ -29,7 +29,13 @@ export async function startRedis(lab: NatLab): Promise<void> {
     const folder = join(lab.claim.folder, `${server.name}-redis`);
     mkdirSync(folder);
     const options = ['--port', String(REDIS_PORT), '--bind', '*', '--protected-mode', 'no', '--dir', folder];
-    start(lab.claim, server, programPath('redis-server'), 'redis', [...options, '--save', '', '--appendonly', 'no']);
+    startDaemon(lab.claim, server, programPath('redis-server'), 'redis', [
+      ...options,
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+    ]);
   }
   await Promise.all(
     lab.plan.servers.map((server) =>
@@ -62,7 +68,7 @@ export async function startSshd(lab: NatLab): Promise<string> {
       `ForceCommand echo ${server.name}`,
     ];
     writeFileSync(config, `${lines.join('\n')}\n`, { mode: 0o600 });
-    start(claim, server, programPath('sshd'), 'sshd', ['-D', '-e', '-f', config]);
+    startDaemon(claim, server, programPath('sshd'), 'sshd', ['-D', '-e', '-f', config]);
   }
   const config = join(claim.folder, 'ssh.conf');
   const lines = ['User root', `IdentityFile ${key}`, 'StrictHostKeyChecking no', 'UserKnownHostsFile /dev/null'];
@@ -78,7 +84,14 @@ export async function startSshd(lab: NatLab): Promise<string> {
   return config;
 }
 
-function start(claim: Claim, server: HostPlan, program: string, name: string, args: readonly string[]): ChildProcess {
+/** Starts a daemon on a server; its output goes to a log in the lab's folder. */
+export function startDaemon(
+  claim: Claim,
+  server: HostPlan,
+  program: string,
+  name: string,
+  args: readonly string[],
+): ChildProcess {
   const log = openSync(join(claim.folder, `${server.name}-${name}.log`), 'w');
   try {
     const child = spawnInNamespace(server.namespace, program, args, { detached: true, stdio: ['ignore', log, log] });
@@ -100,7 +113,8 @@ function makeKey(claim: Claim, name: string): string {
   return path;
 }
 
-async function eventually(what: string, look: () => boolean): Promise<void> {
+/** Waits until `look` says yes. */
+export async function eventually(what: string, look: () => boolean): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
   while (!look()) {
     if (performance.now() > deadline) throw new LabError(`${what} does not answer`);

@@ -2,6 +2,7 @@
 // The labs by their names: what each needs, how its network is drawn, what it tells, and its last line.
 
 import { checkDr, tellDr } from './dr.ts';
+import { checkFtp, tellFtp } from './ftp.ts';
 import { checkFullnat, tellFullnat } from './fullnat.ts';
 import { PLAIN_PORT } from './fullnat-servers.ts';
 import { checkFwmark, WEB_PORTS as MARKED_PORTS, tellFwmark } from './fwmark.ts';
@@ -84,6 +85,15 @@ export const STORIES: Readonly<Record<LabName, Story>> = {
     },
     PERSISTENT_PORTS,
   ),
+  ftp: natStory({
+    check: checkFtp,
+    draw: (lab) => drawPlan(lab.plan, '21 and the data connections', '21 (vsftpd)'),
+    tell: async (lab, options, narrator, signal) => ({
+      report: await tellFtp(lab, options, narrator, signal),
+      verdict: 'every file arrived as it was, in passive and active mode, down and up, over IPv4 and IPv6',
+      details: [],
+    }),
+  }),
   dr: {
     check: checkDr,
     open: ({ servers }) => SegmentLab.open({ servers }),

@@ -81,7 +81,7 @@ export class Terminal {
   }
 
   #print(host: string, words: readonly string[], { status, stdout, stderr }: CommandResult): void {
-    this.say(`${host}$ ${words.join(' ')}`);
+    this.say(`${host}$ ${words.map(quoted).join(' ')}`);
     const text = `${stdout}${status === 0 ? '' : stderr}`.trimEnd();
     if (text !== '') this.say(text);
   }
@@ -94,6 +94,11 @@ function runBallast(namespace: string, args: readonly string[]): Promise<Command
       detached: true,
     }),
   );
+}
+
+/** A word as a shell wants it; brackets of addresses are harmless. */
+function quoted(word: string): string {
+  return /[\s;'"$&|<>()*]/.test(word) ? `'${word.replaceAll("'", "'\\''")}'` : word;
 }
 
 function start(namespace: string, program: LabProgram, args: readonly string[]): Promise<CommandResult> {

@@ -53,6 +53,7 @@ import { EXPIRED_WITH_FIRST, NONE_EXPIRED, Reassembly } from './fragment/reassem
 import { COMPLETE, HELD as FRAGMENT_HELD } from './fragment/reassembly-answers.ts';
 import type { FrameMemory } from './frame-memory.ts';
 import { Fullnat } from './fullnat/fullnat.ts';
+import { FtpHelper } from './helper/ftp-helper.ts';
 import type { HostAddresses } from './host-addresses.ts';
 import { IcmpAnswers, PORT_UNREACHABLE, REASSEMBLY_EXCEEDED, TIME_EXCEEDED } from './icmp-answers.ts';
 import type { ServerKey, ServiceKey } from './model.ts';
@@ -127,6 +128,7 @@ export class Director {
   readonly #answers: IcmpAnswers;
   readonly #forwarder: Forwarder;
   readonly #errors: RelatedErrors;
+  readonly #ftp: FtpHelper;
   readonly #foresight: Foresight;
   readonly #words = new Int32Array(4);
   readonly #others = new Int32Array(4);
@@ -180,6 +182,7 @@ export class Director {
       host,
     });
     this.#errors = new RelatedErrors(this.connections, this.#forwarder, tunnels);
+    this.#ftp = new FtpHelper(this.connections, this.departure);
     this.#estimateAt = (now + ESTIMATION_TICKS) | 0;
     this.#secondAt = (now + TICKS_PER_SECOND) | 0;
   }
@@ -282,7 +285,8 @@ export class Director {
     // Without a service of its family the kernel does not look at packets at all (ip_vs_unregister_hooks).
     if (!this.services.table.serves(headers.family)) return PASS;
 
-    const entry = this.#lookup(view, place);
+    let entry = this.#lookup(view, place);
+    if (entry === 0 && this.connections.expected > 0) entry = this.#ftp.claim(view, headers) << 1;
     if (entry === 0 || this.#isPortless(view, entry)) return this.#stray(frames, now);
     const id = entry >> 1;
     const server = this.connections.serverOf(id);
@@ -517,6 +521,7 @@ export class Director {
     this.connections.advance(id, REQUEST, server, view, headers, now);
     const verdict = this.#forwarder.request(frames, headers, id, server, false, now);
     if (verdict === ANSWER) this.#countAnswer(id);
+    else if (this.#ftp.helps(id, headers)) this.#ftp.request(view, headers, id, now);
     return verdict;
   }
 
@@ -527,7 +532,8 @@ export class Director {
     const records = this.connections.records;
     const base = id << RECORD_SHIFT;
     if (hopsOf(view, headers) <= 1) return this.#answerServer(frames, TIME_EXCEEDED, DROP_TTL, now);
-    const verdict = this.#forwarder.fitReply(frames, headers, id, now);
+    let verdict = this.#ftp.helps(id, headers) ? this.#ftp.reply(frames, headers, id, now) : FORWARD;
+    if (verdict === FORWARD) verdict = this.#forwarder.fitReply(frames, headers, id, now);
     if (verdict !== FORWARD) return verdict;
     passHop(view, headers);
     const port = records[base + PORTS_REQUEST] & 0xffff;

@@ -19,6 +19,7 @@ import {
   IP_VS_CONN_F_FWD_MASK,
   IP_VS_CONN_F_MASQ,
   KIND,
+  KIND_EXPECTED,
   LOCAL,
   LOCAL_6,
   PORTS_REPLY,
@@ -119,7 +120,7 @@ export class Drains {
       const kind = records[base + KIND];
       const server = kind === 0 ? undefined : this.#connections.serverOf(id);
       if (server?.isResetting !== true) continue;
-      if (isTemplate(kind) || protocolOf(kind) !== IPPROTO_TCP) {
+      if (isTemplate(kind) || (kind & KIND_EXPECTED) !== 0 || protocolOf(kind) !== IPPROTO_TCP) {
         if (!this.#connections.hasChildren(id)) this.#connections.close(id);
       } else if (this.#isNat(id)) {
         if ((server.drain?.sweeps ?? 0) > QUESTIONS) this.#connections.close(id);

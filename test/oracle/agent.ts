@@ -37,6 +37,7 @@ interface Target {
 /** A scenario under way. */
 class Play {
   readonly #scenario: Scenario;
+  readonly #serial: number;
   readonly #world: KernelWorld;
   readonly #plain: KernelWorld;
   readonly #targets = new Map<string, Target>();
@@ -44,8 +45,9 @@ class Play {
   readonly #seen = new Set<string>();
   #endsLost = false;
 
-  constructor(scenario: Scenario, world: KernelWorld, plain: KernelWorld) {
+  constructor(scenario: Scenario, serial: number, world: KernelWorld, plain: KernelWorld) {
     this.#scenario = scenario;
+    this.#serial = serial;
     this.#world = world;
     this.#plain = plain;
   }
@@ -111,14 +113,21 @@ class Play {
 
   #packet(step: PacketStep): StepOutcome {
     const name = conversationName(step);
-    const packet = packetOf(step, endsOf(step, this.#targets.get(name)));
+    const packet = packetOf(this.#uniquely(step), endsOf(step, this.#targets.get(name)));
     const side = step.direction === 'request' ? 'front' : 'back';
     const emissions = this.#world.exchange(side, packet);
-    const plain = isDirectors(side, packet, emissions) ? [] : this.#plain.exchange(side, packet);
+    const isForPlain = step.piece !== undefined || !isDirectors(side, packet, emissions);
+    const plain = isForPlain ? this.#plain.exchange(side, packet) : [];
     this.#follow(step, name, emissions);
     if (this.#mayReplace(step, name)) Atomics.wait(PAUSE, 0, 0, PAUSE_MS);
     this.#seen.add(name);
     return { kind: 'packet', packet: hex(packet), side, emissions, plain };
+  }
+
+  /** Identifications are another world's in the next one: the kernel without services sees the datagrams of all. */
+  #uniquely(step: PacketStep): PacketStep {
+    if (step.piece === undefined) return step;
+    return { ...step, piece: { ...step.piece, id: (step.piece.id + this.#serial * 641) & 0xffff } };
   }
 
   #icmp(step: IcmpStep): StepOutcome {
@@ -191,12 +200,12 @@ function plainFor(options: KernelWorldOptions): KernelWorld {
   return plain;
 }
 
-async function playIn(name: string, scenario: Scenario): Promise<TimedOutcome[]> {
+async function playIn(serial: number, scenario: Scenario): Promise<TimedOutcome[]> {
   const options = { mtus: scenario.mtus, isTapped: scenario.hasLocalServers };
   const plain = plainFor(options);
-  const world = new KernelWorld(name, options);
+  const world = new KernelWorld(`w${serial}`, options);
   try {
-    return await new Play(scenario, world, plain).run();
+    return await new Play(scenario, serial, world, plain).run();
   } finally {
     world.close();
   }
@@ -214,7 +223,7 @@ async function main(folder: string): Promise<void> {
       const scenarios = JSON.parse(readFileSync(join(folder, name), 'utf8')) as Scenario[];
       const plays: Promise<TimedOutcome[]>[] = [];
       for (const scenario of scenarios) {
-        const play = playIn(`w${++serial}`, scenario);
+        const play = playIn(++serial, scenario);
         play.catch(() => {});
         plays.push(play);
         // Those that have waited long enough go first: the time that passes in a scenario stays near what it says.

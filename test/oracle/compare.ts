@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // When two sides of the oracle count as the same. What may differ is all here, and small:
 // - the identification of IPv4 packets that carry ICMP (their maker chooses it), with the header checksum over it;
-// - of tunnels what tunnel-frame.ts says;
+// - of tunnels and of fragments what tunnel-frame.ts says;
 // - the MTU that a client is told because of a router's error about a tunnel (see docs/compatibility.md);
 // - a second in the time that an entry has left, since the two clocks are read at different moments, and what reading took;
 // - the time that is left of an entry that was put off: the kernel counts it from when its timer wheel came round;
@@ -9,7 +9,15 @@
 
 import { addressBytes, checksumFault, fromHex, hex } from '../support/frames.ts';
 import type { Emission, Listing, StepOutcome } from './outcome.ts';
-import { type FlowPorts, isTunnelled, wipeTunnel } from './tunnel-frame.ts';
+import {
+  type FlowPorts,
+  type Identifications,
+  isFragment,
+  isTunnelled,
+  joinTunnels,
+  wipeFragment,
+  wipeTunnel,
+} from './tunnel-frame.ts';
 import { SIDES } from './world.ts';
 
 export interface Disagreement {
@@ -34,8 +42,10 @@ export function differenceOf(
   tookMs = 0,
 ): Disagreement | undefined {
   if (kernel.kind === 'packet' && director.kind === 'packet') {
-    const tellsMtu = isAboutTunnel(fromHex(kernel.packet));
-    const show = (emissions: readonly Emission[], flows: FlowPorts): string => showFrames(emissions, flows, tellsMtu);
+    const sent = fromHex(kernel.packet);
+    const tellsMtu = isAboutTunnel(sent);
+    const show = (emissions: readonly Emission[], flows: FlowPorts): string =>
+      showFrames(emissions, flows, tellsMtu, isFragment(sent));
     return difference(
       'frames that leave',
       show(kernel.emissions, choices.kernel),
@@ -54,11 +64,18 @@ function difference(what: string, kernel: string, director: string): Disagreemen
   return kernel === director ? undefined : { what, kernel, director };
 }
 
-function showFrames(emissions: readonly Emission[], flows: FlowPorts, tellsMtu: boolean): string {
+function showFrames(
+  emissions: readonly Emission[],
+  flows: FlowPorts,
+  tellsMtu: boolean,
+  cameInFragments: boolean,
+): string {
   if (emissions.length === 0) return 'nothing';
-  return emissions
-    .map(({ side, frame }) => `${side} ${side === 'local' ? frame : comparable(frame, flows, tellsMtu)}`)
-    .join('\n');
+  const ids: Identifications = new Map();
+  const shown = emissions.map(
+    ({ side, frame }) => `${side} ${side === 'local' ? frame : comparable(frame, flows, ids, tellsMtu)}`,
+  );
+  return (cameInFragments ? joinTunnels(shown) : shown).join('\n');
 }
 
 function showResult({ status, output }: { readonly status: number; readonly output: string }): string {
@@ -66,14 +83,15 @@ function showResult({ status, output }: { readonly status: number; readonly outp
 }
 
 /** The frame without what may differ; a broken checksum would hide in that, so it is looked at here. */
-function comparable(frame: string, flows: FlowPorts, tellsMtu: boolean): string {
+function comparable(frame: string, flows: FlowPorts, ids: Identifications, tellsMtu: boolean): string {
   const bytes = fromHex(frame);
   const packet = bytes.subarray(ETH_HLEN);
   if (isTunnelled(packet)) {
-    const fault = wipeTunnel(packet, flows);
+    const fault = wipeTunnel(packet, flows, ids);
     return `${hex(bytes)}${fault}`;
   }
-  if (packet[0] >>> 4 !== 4 || packet[9] !== 1) return frame;
+  wipeFragment(packet, ids);
+  if (packet[0] >>> 4 !== 4 || packet[9] !== 1) return hex(bytes);
   const fault = checksumFault(packet);
   packet.fill(0, 4, 6);
   packet.fill(0, 10, 12);

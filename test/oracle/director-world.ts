@@ -126,6 +126,8 @@ export class DirectorWorld {
   moveTo(ms: number): void {
     const target = Math.floor(ms / MS_PER_TICK);
     while (this.#now < target) this.#engine.turn(++this.#now | 0);
+    // What it says of fragments that waited in vain; the kernel's side does not wait so long.
+    for (const side of SIDE_NAMES) this.#links[side].sent.length = 0;
   }
 
   get now(): number {

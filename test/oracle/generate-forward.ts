@@ -7,6 +7,7 @@ import type { Family } from '../../src/packet/address.ts';
 import { Random } from '../support/random.ts';
 import { type Actor, packetFrom, scriptOf } from './actors.ts';
 import { type ForwardPlan, type ForwardService, forwardConfiguration, forwardEdit } from './forward-config.ts';
+import type { Piece } from './fragment-step.ts';
 import { settle } from './generate-config.ts';
 import { icmpFrom } from './generate-icmp.ts';
 import type { IcmpStep } from './icmp-step.ts';
@@ -29,6 +30,8 @@ const PAYLOADS = [0, 0, 0, 1, 3, 100, 101, 536, 1000];
 /** IP and transport headers, of tunnels too: what a packet is longer than its payload is among these. */
 const HEADERS = [20, 28, 32, 40, 48, 52, 60, 72, 80, 92, 100];
 const TOS = [0, 0, 0, 1, 2, 3, 0x10, 0xb8, 0xbb, 0xff];
+/** The first fragment has all of the transport header: of IPv6 the kernel does not put others together. */
+const LEAST_UNITS = 3;
 const HOPS = [64, 64, 64, 255, 3, 2, 1];
 
 /** Scenario `index` of a seed. */
@@ -44,7 +47,10 @@ export function generateForward(seed: number, index: number, packets: number, op
     if (random.chance(0.06)) actors[random.below(actors.length)] = actorOf(random, plan);
     const actor = random.pick(actors);
     if (random.chance(0.3)) steps.push(shapeIcmp(icmpFrom(random, actor), plan, options));
-    else steps.push(shape(random, packetFrom(random, actor), plan, mtus, options));
+    else
+      steps.push(
+        ...inPieces(random, shape(random, packetFrom(random, actor), plan, mtus, options), plan, mtus, options),
+      );
   }
   steps.push(settle(), { kind: 'look', counters: true });
   const { hasLocalServers } = plan;
@@ -82,8 +88,58 @@ function shape(random: Random, step: PacketStep, plan: ForwardPlan, mtus: Mtus, 
   };
 }
 
-/** A tunnel that learns of a small MTU without asking its clients to keep to it has to cut. */
+/** The packet whole, or cut into fragments: in turn or not, some twice, over one another, or not all. */
+function inPieces(
+  random: Random,
+  step: PacketStep,
+  plan: ForwardPlan,
+  mtus: Mtus,
+  options: ForwardOptions,
+): readonly PacketStep[] {
+  if (!options.fragments || plan.hasLocalServers || !random.chance(0.2)) return [step];
+  const isRequest = step.direction === 'request';
+  // The last hop of a server's fragments is found out before they are put together.
+  const ttl = isRequest ? step.ttl : Math.max(2, step.ttl);
+  const whole = { ...step, ttl, df: false, payload: 'x'.repeat(30 + random.below(random.chance(0.3) ? 3000 : 400)) };
+  const total = transportLength(whole) + whole.payload.length;
+  // What passes by is cut again one by one, or as a whole, by who has looked at it.
+  const longest = isRequest ? mtus.front : Math.min(mtus.front, mtus.back);
+  const most = longest - ipLength(step.family) - (step.family === 6 ? 8 : 0);
+  const size = 8 * Math.max(LEAST_UNITS, Math.floor(Math.min(most, total / (2 + random.below(3))) / 8));
+  const id = 1 + random.below(0xffff);
+  const pieces: Piece[] = [];
+  for (let at = 0; at < total; at += size) {
+    pieces.push({ id, at, length: Math.min(size, total - at), isLast: at + size >= total });
+  }
+  return disturbed(random, pieces).map((piece) => ({ ...whole, piece }));
+}
+
+function disturbed(random: Random, pieces: readonly Piece[]): readonly Piece[] {
+  const dice = random.below(100);
+  if (dice < 50 || pieces.length < 2) return pieces;
+  if (dice < 65) return [...pieces].reverse();
+  const which = random.below(pieces.length);
+  const piece = pieces[which];
+  if (dice < 75) return [piece, ...pieces.slice(0, which), ...pieces.slice(which + 1)];
+  if (dice < 85) return [...pieces.slice(0, which), piece, ...pieces.slice(which)];
+  // The first and a later one over one another.
+  if (dice < 93 && piece.length > 8 && piece.at > 0) {
+    return [
+      ...pieces.slice(0, which),
+      { ...piece, at: piece.at - 8, isLast: false, length: 16 },
+      ...pieces.slice(which),
+    ];
+  }
+  return pieces.filter((each) => each !== piece);
+}
+
+/**
+ * A tunnel that learns of a small MTU without asking its clients to keep to it has to cut. And what is told to clients as a
+ * refusal is not heard where the director's own stack is not to refuse anything.
+ */
 function shapeIcmp(step: IcmpStep, plan: ForwardPlan, options: ForwardOptions): IcmpStep {
+  const isRefusal = step.about === 'tunnel' && step.type === 3 && step.code === 3;
+  if (isRefusal && plan.hasLocalServers) return { ...step, code: 1 };
   const tellsMtu = step.about === 'tunnel' && step.type === 3 && step.code === 4;
   return tellsMtu && !plan.pmtuDisc && !options.fragments ? { ...step, code: 1 } : step;
 }

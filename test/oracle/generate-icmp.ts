@@ -32,6 +32,8 @@ const MESSAGES_6: readonly (readonly [number, number])[] = [
   [4, 1],
 ];
 const MTUS = [0, 68, 552, 576, 600, 1000, 1280, 1300, 1380, 1400, 1460, 1500, 9000];
+/** As long as ICMP errors get. */
+const LEAST_LEARNT = 576;
 const QUOTED = [0, 1, 19, 20, 23, 24, 28, 40, 43, 44, 48, 60, 68, 548, 548, 548];
 
 export function icmpFrom(random: Random, { script: _script, at: _at, ...conversation }: Actor): IcmpStep {
@@ -42,6 +44,8 @@ export function icmpFrom(random: Random, { script: _script, at: _at, ...conversa
     ? ([family === 4 ? 8 : 128, 0] as const)
     : random.pick(family === 4 ? MESSAGES : MESSAGES_6);
   const tellsMtu = family === 4 ? type === 3 && code === 4 : type === 2;
+  // A smaller MTU would cut the director's other messages to that server short, of which its other side knows nothing.
+  const mtu = Math.max(random.pick(MTUS), about === 'tunnel' ? LEAST_LEARNT : 0);
   return {
     ...conversation,
     kind: 'icmp',
@@ -50,7 +54,7 @@ export function icmpFrom(random: Random, { script: _script, at: _at, ...conversa
     server: 1 + random.below(SERVERS),
     type,
     code,
-    rest: isEcho || tellsMtu ? random.pick(MTUS) : random.chance(0.1) ? random.word() : 0,
+    rest: isEcho || tellsMtu ? mtu : random.chance(0.1) ? random.word() : 0,
     quoted: random.chance(0.6) ? 548 : random.pick(QUOTED),
     change: random.chance(0.9) ? 'none' : random.pick(['fragment', 'port']),
     checksum: !random.chance(0.06),

@@ -69,10 +69,10 @@ function asOracleTells(step: IcmpStep, trace: Trace | undefined): IcmpStep {
   const isTunnel = trace?.request !== undefined && trace.request[0] >>> 4 === 4 && isTunnelled(trace.request);
   const about = step.about === 'tunnel' && !isTunnel ? 'request' : step.about;
   // This kernel drops errors of IPv6 servers with NAT (their checksum is looked at without the addresses), takes those of
-  // clients whatever the checksum, and looks for ports in later fragments that servers quote.
+  // clients whatever the checksum, and looks for ports in later fragments that are quoted.
   if (step.family === 6)
     return { ...step, about: about === 'request' && trace?.isNat === true ? 'reply' : about, checksum: true };
-  return { ...step, about, change: step.change === 'fragment' && about === 'request' ? 'none' : step.change };
+  return { ...step, about, change: step.change === 'fragment' ? 'none' : step.change };
 }
 
 function frontSource(step: IcmpStep): string {

@@ -49,6 +49,9 @@ const SETTINGS: Readonly<Record<string, string>> = {
   'net.ipv4.icmp_ratelimit': '0',
   'net.ipv6.icmp.ratelimit': '0',
   'net.ipv6.auto_flowlabels': '0',
+  // Nobody hears of fragments that wait in vain.
+  'net.ipv4.ipfrag_time': '3600',
+  'net.ipv6.ip6frag_time': '3600',
 };
 
 const ETH_P_ARP = 0x0806;

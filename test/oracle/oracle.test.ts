@@ -68,30 +68,25 @@ suite('the oracle', { skip: needs }, () => {
   });
 });
 
+const CONVERSATION = { protocol: 'tcp', family: 4, client: '10.7.0.3', virtual: '10.0.0.1', virtualPort: 80 } as const;
+const SYN = {
+  kind: 'packet',
+  direction: 'request',
+  server: 1,
+  flags: 'S',
+  chunks: [],
+  payload: '',
+  ttl: 64,
+  checksum: true,
+} as const;
+
 /** Thirty connections among two servers. */
 function roundRobin(): ReturnType<typeof scenariosOf> {
-  const conversation = {
-    protocol: 'tcp',
-    family: 4,
-    client: '10.7.0.3',
-    virtual: '10.0.0.1',
-    virtualPort: 80,
-  } as const;
-  const syn = {
-    kind: 'packet',
-    direction: 'request',
-    server: 1,
-    flags: 'S',
-    chunks: [],
-    payload: '',
-    ttl: 64,
-    checksum: true,
-  } as const;
   const steps = [
     { kind: 'ipvsadm', line: '-A -t 10.0.0.1:80 -s rr' },
     { kind: 'ipvsadm', line: '-a -t 10.0.0.1:80 -r 192.168.1.1:80 -m' },
     { kind: 'ipvsadm', line: '-a -t 10.0.0.1:80 -r 192.168.1.2:80 -m' },
-    ...Array.from({ length: 30 }, (_, i) => ({ ...conversation, ...syn, clientPort: 2000 + i })),
+    ...Array.from({ length: 30 }, (_, i) => ({ ...CONVERSATION, ...SYN, clientPort: 2000 + i })),
   ] as const;
   return [{ name: 'round robin', marks: [], steps }];
 }

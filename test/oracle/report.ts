@@ -63,7 +63,9 @@ function describePacket(step: PacketStep, played: TimedOutcome | undefined): str
   const tos = step.tos === undefined ? '' : `TOS ${step.tos}`;
   const df = step.df === false ? 'no DF' : '';
   const ttl = step.ttl === 64 ? '' : `TTL ${step.ttl}`;
-  const more = [what, chunks, `${step.payload.length} bytes`, ttl, tos, df];
+  const { piece } = step;
+  const part = piece && `fragment ${piece.id} ${piece.at}+${piece.length}${piece.isLast ? ' (last)' : ''}`;
+  const more = [what, chunks, `${step.payload.length} bytes`, ttl, tos, df, part ?? ''];
   return `${step.protocol} ${way} ${more.filter((word) => word !== '').join(', ')} =>${whatLeft(played)}`;
 }
 

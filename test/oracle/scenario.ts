@@ -4,6 +4,7 @@
 
 import type { Family } from '../../src/packet/address.ts';
 import { sctp, tcp, udp } from '../support/frames.ts';
+import { type Piece, pieceOf } from './fragment-step.ts';
 import type { IcmpStep } from './icmp-step.ts';
 import { type Mtus, serverAddress } from './world.ts';
 
@@ -37,6 +38,8 @@ export interface PacketStep extends Conversation {
   readonly tos?: number;
   /** IPv4: false may be cut into fragments. */
   readonly df?: boolean;
+  /** No more than this of the packet. */
+  readonly piece?: Piece;
 }
 
 export type Step =
@@ -102,6 +105,11 @@ export function endsOf(step: PacketStep, target: { address: string; port: number
 
 /** The IP packet of a step. */
 export function packetOf(step: PacketStep, ends: Ends): Uint8Array {
+  const whole = wholeOf(step, ends);
+  return step.piece === undefined ? whole : pieceOf(whole, step.piece);
+}
+
+function wholeOf(step: PacketStep, ends: Ends): Uint8Array {
   const payload = new TextEncoder().encode(step.payload);
   const fields = { ...ends, ttl: step.ttl, tos: step.tos ?? 0, df: step.df ?? true, payload };
   switch (step.protocol) {

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
+import { eventually } from '../../../test/support/eventually.ts';
 import { macBytes, type RawFrame, rawFrame } from '../../../test/support/raw-frame.ts';
 import { requirements } from '../../../test/support/requirements.ts';
 import { type FrameSocket, VethLab, type VethPair } from '../../../test/support/veth-lab.ts';
@@ -327,11 +328,15 @@ test('with busy polling packets arrive as without', { skip }, () => {
   assert.deepEqual(receiveAll(link, 1), [frame]);
 });
 
-test('a link may be opened while its device is down', { skip }, () => {
+test('a link may be opened while its device is down', { skip }, async () => {
   const pair = lab.addPair('v');
   lab.ip('link', 'set', pair.near.name, 'down');
   const link = openLink(pair);
   lab.ip('link', 'set', pair.near.name, 'up');
+  // The other end has its carrier back when the kernel gets to it.
+  await eventually('both ends are up', () =>
+    [pair.near, pair.far].every(({ name }) => lab.ip('link', 'show', name).includes('state UP')) ? true : undefined,
+  );
   const frame = request(pair);
   openFar(pair).send(frame);
   assert.deepEqual(receiveAll(link, 1), [frame]);

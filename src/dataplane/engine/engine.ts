@@ -164,9 +164,9 @@ export class Engine {
         this.#egress(departure.frame, departure.length);
         return;
       }
-      this.#cut(link, false);
+      this.#cut(link, false, verdict === ANSWER);
     } else if (isKernels && departure.datagram !== undefined) {
-      this.#cut(link, true);
+      this.#cut(link, true, false);
     } else if (isKernels && length > ETH_HLEN && !this.#kernel.inject(frame + ETH_HLEN, length - ETH_HLEN)) {
       this.egress[EGRESS_KERNEL]++;
     }
@@ -189,11 +189,12 @@ export class Engine {
    * Sends the departing packet, or gives it to the kernel, in frames of their own: it came in fragments, or is too long for
    * its way.
    */
-  #cut(link: Link, toKernel: boolean): void {
+  #cut(link: Link, toKernel: boolean, isAnswer: boolean): void {
     const { departure } = this.#director;
     const { memory, frame, length, fragmentMtu, isOwn } = departure;
     const adjacency = toKernel ? undefined : this.#adjacencyOf();
-    let { datagram } = departure;
+    // An answer to what came in fragments is a packet of its own.
+    let datagram = isAnswer ? undefined : departure.datagram;
     if (datagram === undefined) {
       datagram = this.#whole;
       datagram.setWhole(memory, frame, length);

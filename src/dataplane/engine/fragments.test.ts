@@ -144,6 +144,22 @@ for (const family of FAMILIES) {
   }
 }
 
+test('small fragments go through a tunnel of IPv6, whose headers are longer than they are', async () => {
+  const made = new MemoryStage();
+  await ipvsadm(made, ['-A', '-u', '10.0.0.1:53', '-s', 'rr']);
+  await ipvsadm(made, [
+    '-a',
+    '-u',
+    '10.0.0.1:53',
+    '-r',
+    '[2001:db8:1::1]:53',
+    ...'-i --tun-type gue --tun-port 6080'.split(' '),
+  ]);
+  const out = await exchange(made, cut(datagram(4, 101), 52));
+  assert.equal(out.length, 1);
+  assert.equal(hex(out[0].packet.subarray(52 + 20)), hex(datagram(4, 101).subarray(20)));
+});
+
 test('a packet without DF that a tunnel makes too long leaves in fragments with one identification', async () => {
   const made = await stage(4, '-i');
   const out = await exchange(made, [datagram(4, 1460), datagram(4, 1460)]);
@@ -170,6 +186,19 @@ test('fragments of IPv6 that are larger than the way are answered, and nothing i
   assert.deepEqual([...answer.packet.subarray(40, 42), ...answer.packet.subarray(44, 48)], [2, 0, 0, 0, 0x05, 0xb4]);
   assert.equal(checksumFault(answer.packet), undefined);
 });
+
+for (const family of FAMILIES) {
+  test(`IPv${family}: what its sender hears of a datagram in fragments is one packet, whole and valid`, async () => {
+    const made = await stage(family, '-m');
+    const packet = datagram(family, 900);
+    if (family === 4) setHeader(packet, 8, 0x0111);
+    else packet[7] = 1;
+    const [answer, ...others] = await exchange(made, cut(packet, 400));
+    assert.deepEqual([answer.to, others.length], ['client', 0]);
+    assert.equal(answer.packet[family === 4 ? 20 : 40], family === 4 ? 11 : 3);
+    assert.equal(checksumFault(answer.packet), undefined);
+  });
+}
 
 test('the sender of a datagram that stays incomplete is told after 30 s, if its first fragment came', async () => {
   const made = await stage(4, '-m');

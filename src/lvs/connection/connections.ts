@@ -37,6 +37,7 @@ import {
   IP_VS_CONN_F_TUNNEL,
   KIND,
   KIND_ENGINE,
+  KIND_EXPECTED,
   KIND_TEMPLATE,
   LEASE,
   LOCAL,
@@ -66,6 +67,7 @@ import {
   TCP_FIN_WAIT,
   TCP_INPUT,
   TCP_INPUT_ONLY,
+  TCP_LISTEN,
   TCP_OUTPUT,
   TCP_TIME_WAIT,
 } from './tcp-state.ts';
@@ -89,6 +91,8 @@ export class Connections {
   readonly times: StateTimes = new StateTimes();
   /** The tables of secure_tcp are in force. */
   isSecure = false;
+  /** Connections that are expected from any port of their client. */
+  expected = 0;
   /** Microseconds of a clock that only goes forward, wrapping; set by whoever has one, for response times. */
   microseconds = 0;
   /** Told of templates of a persistence engine that are not found any more, and then of their end. */
@@ -236,6 +240,71 @@ export class Connections {
     this.#renew(template, now);
   }
 
+  /**
+   * A connection that another one, `control`, has announced (ip_vs_control_add): to the server of that at `port`, of
+   * `client`, `ports` being the client's and the virtual one; with client port 0 of any port, until it is {@link claim}ed. In
+   * LISTEN until its first packet. Returns the record, or 0.
+   */
+  expect(control: number, client: Int32Array, ports: number, port: number, now: number): number {
+    const id = this.table.allocate();
+    if (id === 0) return 0;
+    const records = this.records;
+    const base = id << RECORD_SHIFT;
+    const above = control << RECORD_SHIFT;
+    const server = this.serverOf(control) as Server;
+    records[base + KIND] = records[above + KIND];
+    records[base + PORTS_REQUEST] = ports;
+    records[base + PORTS_REPLY] = (port << 16) | (ports >>> 16);
+    records[base + CLIENT] = client[0];
+    records[base + LOCAL] = client[0];
+    records[base + VIRTUAL] = records[above + VIRTUAL];
+    for (let i = 0; i < 3; i++) {
+      records[base + CLIENT_6 + i] = client[1 + i];
+      records[base + LOCAL_6 + i] = client[1 + i];
+      records[base + VIRTUAL_6 + i] = records[above + VIRTUAL_6 + i];
+    }
+    this.#bind(base, server);
+    server.bind(false);
+    if (ports >>> 16 === 0) {
+      records[base + KIND] |= KIND_EXPECTED;
+      records[base + FLAGS] &= ~CONN_F_REPLY_KEY;
+      this.expected++;
+    }
+    this.table.insert(id);
+    records[base + CONTROL] = control;
+    records[base + FLAGS] |= CONN_F_CONTROLLED;
+    if ((records[above + FLAGS] & CONN_F_TIMED) !== 0) {
+      records[above + FLAGS] &= ~CONN_F_TIMED;
+      records[above + CHILDREN] = 0;
+    }
+    records[above + CHILDREN]++;
+    records[base + STATE] = TCP_LISTEN;
+    records[base + TIMEOUT] = server.service.times.tcp[TCP_LISTEN];
+    records[base + EXPIRES] = (now + records[base + TIMEOUT]) | 0;
+    this.#wheel.arm(id);
+    return id;
+  }
+
+  /** An inactive connection is announced once more (ip_vs_tcp_conn_listen). */
+  listen(id: number, now: number): void {
+    const base = id << RECORD_SHIFT;
+    const times = this.serverOf(id)?.service.times ?? this.times;
+    this.records[base + STATE] = (this.records[base + STATE] & ~STATE_MASK) | TCP_LISTEN;
+    this.records[base + TIMEOUT] = times.tcp[TCP_LISTEN];
+    this.#renew(id, now);
+  }
+
+  /** The first packet of a connection with KIND_EXPECTED comes from `clientPort` (ip_vs_conn_fill_cport). */
+  claim(id: number, clientPort: number): void {
+    const records = this.records;
+    const base = id << RECORD_SHIFT;
+    records[base + PORTS_REPLY] |= clientPort;
+    const ports = (clientPort << 16) | records[base + PORTS_REQUEST];
+    this.table.rekey(id, records[base + KIND] & ~KIND_EXPECTED, ports);
+    this.table.addReplyKey(id);
+    this.expected--;
+  }
+
   /** Takes a template out of use without ending it: its connections go on, no new one finds it. */
   invalidate(template: number): void {
     const base = template << RECORD_SHIFT;
@@ -325,14 +394,16 @@ export class Connections {
     server.response.asked(now);
   }
 
-  /** Ends a connection at once; an unproven template whose last connection it was stays. */
+  /** Ends a connection at once; an unproven template whose last connection it was stays, and so does what has children. */
   close(id: number): void {
+    if (this.hasChildren(id)) return;
     this.#wheel.disarm(id);
     this.#forget(id, false);
   }
 
   /** Ends a connection by force: an unproven template whose last connection it was goes with it. */
   drop(id: number): void {
+    if (this.hasChildren(id)) return;
     this.#wheel.disarm(id);
     this.#forget(id, true);
   }
@@ -440,7 +511,8 @@ export class Connections {
   /** The connection has proved real: its template outlives it. */
   #assure(base: number): void {
     if ((this.records[base + FLAGS] & CONN_F_CONTROLLED) === 0) return;
-    this.records[(this.records[base + CONTROL] << RECORD_SHIFT) + STATE] |= TEMPLATE_ASSURED;
+    const above = this.records[base + CONTROL] << RECORD_SHIFT;
+    if ((this.records[above + FLAGS] & IP_VS_CONN_F_TEMPLATE) !== 0) this.records[above + STATE] |= TEMPLATE_ASSURED;
   }
 
   /** Whether other connections hang on this entry. */
@@ -462,13 +534,14 @@ export class Connections {
     this.#wheel.rearm(id);
   }
 
-  /** Ends a disarmed entry. `isForced` takes an unproven template along whose last connection this was. */
+  /** Ends a disarmed entry. `isForced` takes along a control connection or unproven template whose last one this was. */
   #forget(id: number, isForced: boolean): void {
     const records = this.records;
     const base = id << RECORD_SHIFT;
     const flags = records[base + FLAGS];
     const server = this.#servers[records[base + SERVER]];
-    const template = (flags & CONN_F_CONTROLLED) !== 0 ? records[base + CONTROL] : 0;
+    const control = (flags & CONN_F_CONTROLLED) !== 0 ? records[base + CONTROL] : 0;
+    if ((records[base + KIND] & KIND_EXPECTED) !== 0) this.expected--;
     if ((flags & IP_VS_CONN_F_TEMPLATE) !== 0) {
       if (server !== undefined) server.persistent--;
       if ((records[base + KIND] & KIND_ENGINE) !== 0) this.onEngineTemplateEnd(id);
@@ -477,12 +550,12 @@ export class Connections {
     }
     this.#dropExtension(base);
     this.table.remove(id);
-    if (template === 0) return;
-    const above = template << RECORD_SHIFT;
+    if (control === 0) return;
+    const above = control << RECORD_SHIFT;
     records[above + CHILDREN]--;
-    if (isForced && records[above + CHILDREN] === 0 && (records[above + STATE] & TEMPLATE_ASSURED) === 0) {
-      this.drop(template);
-    }
+    if (!isForced || records[above + CHILDREN] !== 0) return;
+    const isProven = isTemplate(records[above + KIND]) && (records[above + STATE] & TEMPLATE_ASSURED) !== 0;
+    if (!isProven) this.drop(control);
   }
 
   #dropExtension(base: number): void {

@@ -20,7 +20,8 @@
 // Word 15 is the data plane's own: how replies of this connection leave. The local address and port are what the server
 // sees as its peer: the client's own with NAT. A persistence template is a record whose protocol word has KIND_TEMPLATE;
 // its client address is masked, its client port 0, its state TEMPLATE_ASSURED or 0, its words 30 and 31 say which
-// connections hang on it. Word 31 of a connection with CONN_F_TIMED is instead when it was opened, in µs. Word 0 of a
+// connections hang on it; FTP's data connections hang on their control connection in the same way. One that is expected
+// from a client port that nobody knows yet has KIND_EXPECTED and client port 0. Word 31 of a connection with CONN_F_TIMED is instead when it was opened, in µs. Word 0 of a
 // connection from port 0 that has a reply key is the entry before it in that chain. The low 8 bits of word 11 are the state,
 // those above name the connection's extension, if it has one: another record, for what few connections need.
 
@@ -29,6 +30,7 @@
 //
 //   3 lease of the local end        8 … 10 PROXY header's place in the stream
 //   4 shift of the client's numbers 12 … 17 sequence numbers that a helper shifted
+//                                 18 … 28 what FTP's helper remembers
 //   5 what the server's SYN is acknowledged by
 //   6 flags
 
@@ -84,6 +86,8 @@ export const EXT_F_PROXY_V1 = 8;
 export const KIND_TEMPLATE = 0x10000;
 /** Bit of a template's KIND whose key is its persistence engine's data: no lookup by address finds it. */
 export const KIND_ENGINE = 0x20000;
+/** Bit of the KIND of a connection that is expected from any port of its client: looked up when nothing else is found. */
+export const KIND_EXPECTED = 0x40000;
 
 /** State of a template: a connection of it has proved real (IP_VS_CTPL_S_ASSURED). */
 export const TEMPLATE_ASSURED = 1;
@@ -106,7 +110,7 @@ export const IP_VS_CONN_F_TEMPLATE = 0x1000;
 export const IP_VS_CONN_F_ONE_PACKET = 0x2000;
 /** Local to this director (the kernel's bits end at 15): the connection is found by its reply key too. */
 export const CONN_F_REPLY_KEY = 0x10000;
-/** Local to this director: word 30 names a template. */
+/** Local to this director: word 30 names a template or a control connection. */
 export const CONN_F_CONTROLLED = 0x20000;
 /** Local to this director: FULLNAT, which is NAT with a local end of the director's. */
 export const CONN_F_FULLNAT = 0x80000;

@@ -19,6 +19,7 @@ import {
   FLAGS,
   KIND,
   KIND_ENGINE,
+  KIND_EXPECTED,
   KIND_TEMPLATE,
   LOCAL,
   LOCAL_6,
@@ -205,6 +206,12 @@ export class ConnectionTable {
     this.records[base + KIND] = kind;
     this.records[base + PORTS_REQUEST] = ports;
     this.#link(id, REQUEST);
+  }
+
+  /** Makes the inserted record known by its reply key too. Its client port must not be 0. */
+  addReplyKey(id: number): void {
+    this.records[(id << RECORD_SHIFT) + FLAGS] |= CONN_F_REPLY_KEY;
+    this.#link(id, REPLY);
   }
 
   /** A zeroed record, or 0 when the table is full. It is found by nobody until {@link insert}. */
@@ -416,7 +423,7 @@ export class ConnectionTable {
 
 /** Whether nobody looks a request key up: of a connection from port 0, or of a template whose key is its engine's data. */
 function isUnsought(kind: number, ports: number): boolean {
-  return (kind & KIND_ENGINE) !== 0 || (ports >>> 16 === 0 && (kind & KIND_TEMPLATE) === 0);
+  return (kind & KIND_ENGINE) !== 0 || (ports >>> 16 === 0 && (kind & (KIND_TEMPLATE | KIND_EXPECTED)) === 0);
 }
 
 /** Index of the word that leads on from a chain entry. */

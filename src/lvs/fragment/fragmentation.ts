@@ -27,6 +27,8 @@ import { FRAGMENT_ID, IP6_MF, keepCopiedOptions, nextHeaderField, unfragmentable
 
 /** It must not be fragmented, or not by us: the sender has to hear of the MTU (ICMP 3/4, ICMPv6 2/0). */
 export const TOO_BIG = -1;
+/** Every way in IPv6 takes as much (RFC 8200 §5). */
+const IPV6_MIN_MTU = 1280;
 /** The MTU has no room for the headers and 8 bytes. */
 export const NO_ROOM = -2;
 
@@ -69,7 +71,9 @@ export class Fragmentation {
     this.#isIpv4 = view.getUint8(ip + IPV4_VIHL) >>> 4 === 4;
     this.#word = this.#isIpv4 ? view.getUint16(ip + IPV4_FRAGMENT) : 0;
     const { largestFragment } = datagram;
-    const size = largestFragment > 0 ? Math.min(largestFragment, mtu) : mtu;
+    // Headers of a tunnel in IPv6 may leave no room in fragments as small as those that came.
+    const least = datagram.isOwn && !this.#isIpv4 ? IPV6_MIN_MTU : 0;
+    const size = largestFragment > 0 ? Math.min(Math.max(largestFragment, least), mtu) : mtu;
     this.#isWhole = total <= size;
     if (this.#isWhole) return 1;
     if (this.#mustStayWhole() && (largestFragment === 0 || largestFragment > mtu)) return TOO_BIG;

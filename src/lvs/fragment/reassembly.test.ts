@@ -481,7 +481,8 @@ test('of the longest first fragment an ICMP time exceeded can be made where it i
     ],
     [
       6,
-      (view: DataView, bytes: Uint8Array, at: number, length: number) => makeIcmpv6Error(view, bytes, at, length, 3, 1, 0),
+      (view: DataView, bytes: Uint8Array, at: number, length: number) =>
+        makeIcmpv6Error(view, bytes, at, length, 3, 1, 0),
     ],
   ] as const) {
     const site = new Site(SMALL);

@@ -116,7 +116,7 @@ const REFUSED: readonly [string, string, (list: ServiceList) => void][] = [
     'EINVAL',
     (list) => list.addServer(WEB6, { address: address as Address, port: 80 }, NAT),
   ]),
-  ...(['fullnat', 'local'] as const).map((method): (typeof REFUSED)[number] => [
+  ...(['local'] as const).map((method): (typeof REFUSED)[number] => [
     `method ${method}`,
     'EOPNOTSUPP',
     (list) => list.editServer(WEB, RS1, { ...NAT, method }),
