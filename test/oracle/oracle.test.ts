@@ -12,7 +12,7 @@ import { type OracleRun, runOracle, scenariosOf } from './run-oracle.ts';
 import type { Finding, Play } from './shrink.ts';
 
 const SEED = 20261127;
-const CASES = 40;
+const CASES = 24;
 const PACKETS = 100;
 
 const needs = requirements(
