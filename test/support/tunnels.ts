@@ -93,6 +93,8 @@ export function leaveOpen(packet: Uint8Array): Uint8Array {
   const open = packet.slice();
   const isIpv6 = packet[0] >>> 4 === 6;
   const protocol = packet[isIpv6 ? 6 : 9];
+  // What the kernel itself says on a device, router solicitations for one, has no place for it.
+  if (protocol !== 6 && protocol !== 17) return packet;
   const start = isIpv6 ? 40 : 20;
   const addresses = isIpv6 ? packet.subarray(8, 40) : packet.subarray(12, 20);
   const pseudo = [...addresses, ...be16(packet.length - start), 0, protocol];
