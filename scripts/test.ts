@@ -16,7 +16,7 @@ import { noTotals, REPORT_FILE_VARIABLE, type RunReport, TOTALS } from './test-r
 
 const OUT = resolve(import.meta.dirname, '..');
 const NETNS = join('test', 'netns');
-const TEST_TIMEOUT_MS = 600_000;
+const TEST_TIMEOUT_MS = 300_000;
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 interface Run {

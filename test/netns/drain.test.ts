@@ -87,7 +87,7 @@ describe('draining a server', { skip: requirements('root', 'xdp', 'program:curl'
           requests++;
           if (performance.now() - started < DEADLINE_SECONDS * 1000) beforeTheDeadline = resets();
         }
-        assert.ok(requests > 0, 'requests went on meanwhile');
+        assert.ok(requests > 20, `${requests} requests meanwhile`);
         assert.deepEqual(beforeTheDeadline, before, 'no connection was reset before the deadline');
 
         const outcome = await drained;

@@ -87,7 +87,7 @@ describe('ballast realserver', { skip: requirements('root', 'xdp', 'program:ip',
     return stdout;
   }
 
-  function curl(host: string, seconds = '20'): Promise<CommandResult> {
+  function curl(host: string, seconds = '5'): Promise<CommandResult> {
     return runIn(client.namespace, 'curl', '-sS', '--max-time', seconds, `http://${host}/`);
   }
 
