@@ -11,7 +11,7 @@ import { LabError } from './lab-error.ts';
 import type { HostPlan } from './plan.ts';
 import { programPath } from './programs.ts';
 import { eventually, startDaemon } from './server-daemons.ts';
-import type { Lab } from './session.ts';
+import type { StandingLab } from './standing-lab.ts';
 
 export const FTP_PORT = 21;
 /** Files that every server has. */
@@ -34,7 +34,7 @@ export interface FtpSite {
 }
 
 /** Starts vsftpd on each server and waits until all answer. The big file has `bigBytes`. */
-export async function startFtp(lab: Lab, bigBytes: number): Promise<FtpSite> {
+export async function startFtp(lab: StandingLab, bigBytes: number): Promise<FtpSite> {
   const { claim, plan } = lab;
   const files: Record<string, Buffer> = { [SMALL_FILE]: randomBytes(SMALL_BYTES), [BIG_FILE]: randomBytes(bigBytes) };
   const sums = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256(bytes)]));

@@ -10,7 +10,7 @@ import { LabError } from './lab-error.ts';
 import type { Narrator } from './nat.ts';
 import { LAB_HELP, type LabOptions, LabUsageError, parseLabOptions } from './options.ts';
 import { DEFAULT_PREFIX } from './plan.ts';
-import type { Lab } from './session.ts';
+import type { StandingLab } from './standing-lab.ts';
 import { STORIES, type Story, type Told } from './stories.ts';
 import { TablePainter } from './table.ts';
 
@@ -75,7 +75,7 @@ async function runStory(story: Story, options: LabOptions, signal: AbortSignal):
     : { say: (text) => process.stdout.write(`${text}\n`), painter: new TablePainter(process.stdout) };
   story.check();
   const opening = story.open(options);
-  let lab: Lab;
+  let lab: StandingLab;
   try {
     lab = await abortable(opening, signal);
   } catch (error) {
@@ -103,7 +103,7 @@ async function runStory(story: Story, options: LabOptions, signal: AbortSignal):
   }
 }
 
-function conclude({ report, verdict, details }: Told, lab: Lab, options: LabOptions, narrator: Narrator): void {
+function conclude({ report, verdict, details }: Told, lab: StandingLab, options: LabOptions, narrator: Narrator): void {
   if (options.json) {
     process.stdout.write(`${JSON.stringify(report)}\n`);
     return;
@@ -113,7 +113,7 @@ function conclude({ report, verdict, details }: Told, lab: Lab, options: LabOpti
   if (options.keep) narrator.say(keptText(lab, options));
 }
 
-function keptText(lab: Lab, { name }: LabOptions): string {
+function keptText(lab: StandingLab, { name }: LabOptions): string {
   const { plan, director } = lab;
   const enter = (namespace: string): string => `nsenter --net=/run/netns/${namespace}`;
   return [

@@ -14,7 +14,8 @@ import { RemoteLab } from './remote.ts';
 import { drawRemote } from './remote-plan.ts';
 import { SegmentLab } from './segment.ts';
 import { drawSegment } from './segment-plan.ts';
-import { type Lab, NatLab } from './session.ts';
+import { NatLab } from './session.ts';
+import type { StandingLab } from './standing-lab.ts';
 import { checkTun, tellTun } from './tun.ts';
 
 /** What has come out. */
@@ -30,9 +31,9 @@ export interface Told {
 export interface Story {
   /** Throws a LabError when the machine lacks a program. */
   check(): void;
-  open(options: LabOptions): Promise<Lab>;
-  draw(lab: Lab): string;
-  tell(lab: Lab, options: LabOptions, narrator: Narrator, signal: AbortSignal): Promise<Told>;
+  open(options: LabOptions): Promise<StandingLab>;
+  draw(lab: StandingLab): string;
+  tell(lab: StandingLab, options: LabOptions, narrator: Narrator, signal: AbortSignal): Promise<Told>;
 }
 
 /** Story of a lab behind NAT; `ports` are those of its HTTP servers, the plan's own unless given. */

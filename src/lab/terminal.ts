@@ -9,14 +9,14 @@ import { LabError } from './lab-error.ts';
 import type { Narrator } from './nat.ts';
 import type { HostPlan } from './plan.ts';
 import { type LabProgram, programPath } from './programs.ts';
-import type { Lab } from './session.ts';
+import type { StandingLab } from './standing-lab.ts';
 
 export class Terminal {
-  readonly #lab: Lab;
+  readonly #lab: StandingLab;
   readonly #narrator: Narrator;
   readonly #signal: AbortSignal;
 
-  constructor(lab: Lab, narrator: Narrator, signal: AbortSignal) {
+  constructor(lab: StandingLab, narrator: Narrator, signal: AbortSignal) {
     this.#lab = lab;
     this.#narrator = narrator;
     this.#signal = signal;
