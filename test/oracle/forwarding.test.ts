@@ -5,49 +5,27 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { MemoryLink } from '../../src/dataplane/engine/memory-link.ts';
-import { requirements } from '../support/requirements.ts';
 import { OracleKernel } from './kernel.ts';
 import { replay } from './replay.ts';
-import { describe } from './report.ts';
-import { forwardScenariosOf, type OracleRun, runOracle } from './run-oracle.ts';
+import { forwardScenariosOf } from './run-oracle.ts';
 import type { Scenario } from './scenario.ts';
-import type { Finding, Play } from './shrink.ts';
+import { assertAgreement, CONVERSATION, SKIP, SYN } from './short-form.ts';
 import { HARMS } from './tunnel-harm.ts';
 
 const SEED = 7;
 const CASES = 12;
 const PACKETS = 40;
 
-const needs = requirements(
-  'root',
-  'program:linux.uml',
-  'program:modprobe',
-  'program:ipvsadm',
-  'program:iptables-legacy',
-);
-
-suite('the oracle about forwarding', { skip: needs }, () => {
+suite('the oracle about forwarding', { skip: SKIP }, () => {
   let kernel: OracleKernel;
   before(async () => {
     kernel = await OracleKernel.boot();
   });
   after(() => kernel.close());
 
-  const play: Play = (scenarios) => kernel.play(scenarios);
-  const gather = (findings: Finding[]): OracleRun => ({
-    play,
-    say: () => {},
-    onFinding: (finding) => findings.push(finding),
-  });
-
   test('kernel and director agree about methods, tunnels, path MTU, ICMP errors, fragments', async () => {
-    const findings: Finding[] = [];
     const scenarios = forwardScenariosOf(SEED, 0, CASES, PACKETS, { fragments: true });
-    const tally = await runOracle(scenarios, gather(findings));
-    assert.equal(findings.map(describe).join('\n'), '');
-    assert.deepEqual([tally.cases, tally.different], [CASES, 0]);
-    assert.ok(tally.ambiguous <= CASES / 4, `${tally.ambiguous} cases were cut short`);
-    assert.ok(tally.packets >= (CASES * PACKETS * 3) / 4, `only ${tally.packets} packets were compared`);
+    await assertAgreement(kernel, scenarios, CASES, PACKETS);
   });
 
   test('a tunnel header that is broken on purpose is found out, whatever is wrong with it', async (t) => {
@@ -96,15 +74,3 @@ function tunnels(): Scenario {
   const service = { kind: 'ipvsadm', line: '-A -t 10.0.0.1:80 -s rr' } as const;
   return { name: 'tunnels', marks: [], steps: [service, ...servers, ...packets] };
 }
-
-const CONVERSATION = { protocol: 'tcp', family: 4, client: '10.7.0.3', virtual: '10.0.0.1', virtualPort: 80 } as const;
-const SYN = {
-  kind: 'packet',
-  direction: 'request',
-  server: 1,
-  flags: 'S',
-  chunks: [],
-  payload: '',
-  ttl: 64,
-  checksum: true,
-} as const;
