@@ -80,6 +80,7 @@ for (const [line, message] of [
   ['--local-pool ..-/', /^--local-pool takes a name/],
   ['--quic quick', /^--quic takes off, quic-lb/],
   ['--quic-id =7', /^--quic-id takes SERVER=ID/],
+  ['--quic off --quic-id 10.0.0.2:443=a1', /^--quic off forgets the ids too/],
   ['--fresh-syn yes', /^--fresh-syn takes on or off, not 'yes'$/],
   ['--slow-start soon', /^--slow-start 'soon': not a number of seconds$/],
   ['--slow-start=-1', /not a number of seconds$/],

@@ -97,7 +97,10 @@ function readPool(name: string | undefined): TuningPatch {
 
 /** `quic-lb`, `quic-lb:SERVER-ID-LENGTH`, `katran`, `dpvs` or `off`; ids as `SERVER=ID`, an empty one takes it back. */
 function readQuic(text: string | undefined, ids: readonly string[] = []): TuningPatch {
-  if (text === 'off') return { quic: null };
+  if (text === 'off') {
+    if (ids.length > 0) throw new UsageError('--quic off forgets the ids too: leave --quic-id out');
+    return { quic: null };
+  }
   const match = text === undefined ? [] : /^(quic-lb|katran|dpvs)(?::(\d{1,2}))?$/.exec(text);
   if (match === null) {
     throw new UsageError(`--quic takes off, quic-lb, quic-lb:SERVER-ID-LENGTH, katran or dpvs, not '${text}'`);

@@ -15,11 +15,6 @@ export const QUIC_UNROUTABLE = 2;
 /** Not a QUIC packet. */
 export const QUIC_MALFORMED = 3;
 
-export const QUIC_RESULTS = 4;
-
-/** Names of the results for status and metrics. */
-export const QUIC_RESULT_NAMES: readonly string[] = ['found', 'client-chosen', 'unroutable', 'malformed'];
-
 //  0 form(1 bit), fixed(1), type(2), …   1 version(4)   5 length(1)   6 destination connection ID      RFC 8999 §5.1
 //  0 form(1 bit), …                      1 destination connection ID                                   RFC 8999 §5.2
 const LONG_FORM = 0x80;

@@ -7,15 +7,13 @@ import { UDP_HLEN } from '../../packet/udp.ts';
 import { LvsError, type QuicTuning } from '../model.ts';
 import type { Server } from '../service/server.ts';
 import { formatServerKey, parseServerKey } from '../service-key.ts';
-import { type ConnectionIdEncoding, ConnectionIdReader, QUIC_FOUND, QUIC_RESULTS, ServerId } from './connection-id.ts';
+import { type ConnectionIdEncoding, ConnectionIdReader, QUIC_FOUND, ServerId } from './connection-id.ts';
 import { dpvsServerIds, katranServerId, QuicServers, quicLbServerId } from './quic-servers.ts';
 
 const LEAST_NONCE = 4;
 const MAX_KATRAN_ID = 0xffffffff;
 
 export class QuicRouting {
-  /** Packets without a connection by what their IDs said; indexed as QUIC_RESULT_NAMES. */
-  readonly results: Float64Array = new Float64Array(QUIC_RESULTS);
   readonly #reader: ConnectionIdReader;
   readonly #encoding: QuicTuning['encoding'];
   /** Configured ids by the server's name. */
@@ -45,9 +43,8 @@ export class QuicRouting {
   // hot path
   /** The server that the datagram in `headers` names, if it names one. */
   find(view: DataView, headers: Headers): Server | undefined {
-    const result = this.#reader.read(view, headers.transport + UDP_HLEN, headers.end, this.#id);
-    this.results[result]++;
-    if (result !== QUIC_FOUND) return undefined;
+    const payload = headers.transport + UDP_HLEN;
+    if (this.#reader.read(view, payload, headers.end, this.#id) !== QUIC_FOUND) return undefined;
     const index = this.#known.find(this.#id);
     return index === -1 ? undefined : this.#servers[index];
   }
